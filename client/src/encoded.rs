@@ -83,19 +83,6 @@ fn step(
     }
 }
 
-/// Names a file of a step again, which was checked when it was made.
-///
-/// # Errors
-/// A sentence if it cannot be read or has changed since.
-pub fn recheck(file: &Path, expected: BlobRef) -> Result<(), String> {
-    let path = file.display();
-    let found = eosfed_common::files::digest(file).map_err(|error| format!("{path}: {error}"))?;
-    if found == expected.digest {
-        return Ok(());
-    }
-    Err(format!("{path}: changed since it was made, expected {}, found {found}", expected.digest))
-}
-
 /// Keeps what an acknowledged update has dropped, at `kept`, for the next one of its job. It may have been moved
 /// there before a crash.
 ///
@@ -233,9 +220,10 @@ mod tests {
         assert_eq!(blob.digest, Digest::of(&std::fs::read(&made.output).unwrap()));
         let plain = std::fs::metadata(site.path("weights")).unwrap().len();
         assert!(blob.size * 2 < plain, "{} of {plain} bytes", blob.size);
-        recheck(&made.output, blob).unwrap();
+        let rechecked = || crate::outbound::recheck_step(&made.output, blob);
+        rechecked().unwrap();
         std::fs::write(&made.output, b"x").unwrap();
-        assert!(recheck(&made.output, blob).unwrap_err().contains("changed since it was made"));
+        assert!(rechecked().unwrap_err().contains("changed since it was made"));
         let dropped = site.read("dropped");
         for (name, dropped) in &dropped {
             for ((weight, base), dropped) in weights[name].iter().zip(&site.base[name]).zip(dropped) {

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::digest::Digest;
+use eosfed_common::files;
 use eosfed_common::training_target::TrainingTarget;
 use eosfed_common::weights::{WeightsError, WeightsFile};
 
-use crate::encoded;
 use crate::state::Update;
 
 /// Checks a file of weights and names it by its digest.
@@ -29,7 +29,7 @@ pub fn recheck(update: &Update, training_target: &TrainingTarget) -> Result<(), 
     let found = check(&update.file, training_target).map_err(|error| error.to_string())?;
     if found == update.weights {
         return match &update.encoded {
-            Some(encoded) => encoded::recheck(&encoded.file, encoded.weights),
+            Some(encoded) => recheck_step(&encoded.file, encoded.weights),
             None => Ok(()),
         };
     }
@@ -37,6 +37,19 @@ pub fn recheck(update: &Update, training_target: &TrainingTarget) -> Result<(), 
     let expected = update.weights.digest;
     let found = found.digest;
     Err(format!("{path}: changed since training, expected {expected}, found {found}"))
+}
+
+/// Names a file of a step again, which was checked when it was made.
+///
+/// # Errors
+/// A sentence if it cannot be read or has changed since.
+pub fn recheck_step(file: &Path, expected: BlobRef) -> Result<(), String> {
+    let path = file.display();
+    let found = files::digest(file).map_err(|error| format!("{path}: {error}"))?;
+    if found == expected.digest {
+        return Ok(());
+    }
+    Err(format!("{path}: changed since it was made, expected {}, found {found}", expected.digest))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //!
 //! The tensors of a model are defined in [`crate::model`].
 
+mod encoding;
 mod error;
 mod file;
 mod signature;
@@ -12,13 +13,11 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use encoding::{BLOCK, DEFAULT_TOP_K_SHARE, Encoding, LIMIT, StepCode};
 pub use error::WeightsError;
 pub use file::{CheckedWeights, Values, WeightsFile};
 pub use signature::{Signature, Tensors, Verified};
-pub use step::{
-    BLOCK, DEFAULT_TOP_K_SHARE, Encoding, LIMIT, PartOffsets, StepCode, StepFile, moved, residual,
-    step_of_bf16, step_of_int8, write_step,
-};
+pub use step::{PartOffsets, StepFile, moved, residual, step_of_bf16, step_of_int8, write_step};
 pub use write::{write, write_each};
 
 /// Whether a tensor of this name holds variances, which are at least 0.

@@ -3,8 +3,7 @@
 use eosfed_common::weights::{Signature, WeightsError};
 use rayon::prelude::*;
 
-use crate::input::PIECE;
-use crate::span::{Span, spans};
+use crate::span::{PIECE, Span, spans};
 use crate::vectorised::{Stored, value, with_vectors};
 use crate::weights_reader::{WeightsReader, read_rows};
 

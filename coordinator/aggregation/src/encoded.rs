@@ -10,10 +10,9 @@ use eosfed_common::weights::{
     BLOCK, PartOffsets, Signature, StepCode, StepFile, WeightsError, moved, step_of_bf16, step_of_int8,
 };
 
-use crate::input::PIECE;
-use crate::span::Span;
+use crate::plain::PlainReader;
+use crate::span::{PIECE, Span};
 use crate::vectorised::Stored;
-use crate::weights_reader::WeightsReader;
 
 /// A file of a step, and the weights that it starts from.
 #[derive(Debug)]
@@ -21,7 +20,7 @@ pub(crate) struct EncodedReader {
     pub(crate) path: PathBuf,
     file: File,
     code: StepCode,
-    base: Arc<WeightsReader>,
+    base: Arc<PlainReader>,
     /// In the order of the signature.
     tensors: Vec<EncodedTensor>,
 }
@@ -41,7 +40,7 @@ impl EncodedReader {
         path: &Path,
         signature: &Signature,
         code: StepCode,
-        base: Arc<WeightsReader>,
+        base: Arc<PlainReader>,
     ) -> Result<Self, WeightsError> {
         let mapped = StepFile::open(path, code)?;
         let layout = mapped.check_layout(signature)?;

@@ -5,9 +5,6 @@ use eosfed_common::weights::Signature;
 
 use crate::weights_reader::WeightsReader;
 
-/// Elements of a tensor that are worked on at a time. Part of the contract: see the crate's text.
-pub const PIECE: usize = 1 << 14;
-
 /// One update.
 #[derive(Debug)]
 pub struct Update<'a> {

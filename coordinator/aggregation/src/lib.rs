@@ -27,6 +27,7 @@ mod encoded;
 mod input;
 mod linear;
 mod network;
+mod plain;
 mod rule;
 mod scratch;
 mod server;
@@ -42,8 +43,9 @@ use scratch::Scratch;
 use span::{Span, spans};
 
 pub use distances::distance;
-pub use input::{AggregationInput, PIECE, Update};
+pub use input::{AggregationInput, Update};
 pub use server::Server;
+pub use span::PIECE;
 pub use weights_reader::WeightsReader;
 
 /// The result of an aggregation.

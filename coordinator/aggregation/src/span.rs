@@ -2,6 +2,9 @@
 
 use eosfed_common::weights::Signature;
 
+/// Elements of a tensor that are worked on at a time. Part of the contract: see the crate's text.
+pub const PIECE: usize = 1 << 14;
+
 /// Some consecutive values of one tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span {

@@ -390,8 +390,6 @@ proptest! {
 /// as over the weights that follow from them.
 #[test]
 fn encoded_steps_are_aggregated_as_the_weights_that_follow() {
-    use std::sync::Arc;
-
     use eosfed_common::weights::{Encoding, moved, residual, write_step};
 
     let shape: &[usize] = &[3, PIECE + 77];
@@ -405,7 +403,7 @@ fn encoded_steps_are_aggregated_as_the_weights_that_follow() {
     };
     let mut base = values(0.61);
     base.get_mut("b.var").unwrap().iter_mut().for_each(|value| *value = value.abs());
-    let start = Arc::new(bench.reader("base", &base, &bench.signature));
+    let start = bench.reader("base", &base, &bench.signature);
     for encoding in [Encoding::Bf16, Encoding::Int8, Encoding::TopK] {
         let code = encoding.code(0.01).unwrap();
         let mut encoded = Vec::new();
@@ -418,7 +416,7 @@ fn encoded_steps_are_aggregated_as_the_weights_that_follow() {
             let base_path = bench.folder.path().join("base");
             let (reader, _) = WeightsReader::check_step(&path, &bench.signature, code, &base_path).unwrap();
             drop(reader);
-            encoded.push(WeightsReader::open_step(&path, &bench.signature, code, start.clone()).unwrap());
+            encoded.push(WeightsReader::open_step(&path, &bench.signature, code, &start).unwrap());
             let follows = base.iter().map(|(name, base)| {
                 let step = step(name);
                 let lost = residual(code, &step);

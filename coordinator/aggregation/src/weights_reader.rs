@@ -1,13 +1,12 @@
 //! A file of weights: checked once, then read piece by piece, so that memory does not grow with their number.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use eosfed_common::weights::{Signature, StepCode, StepFile, Verified, WeightsError, WeightsFile};
 
 use crate::encoded::EncodedReader;
+use crate::plain::PlainReader;
 use crate::span::Span;
 use crate::vectorised::{Stored, first_not_finite};
 
@@ -20,16 +19,8 @@ pub struct WeightsReader(Contents);
 
 #[derive(Debug)]
 enum Contents {
-    Plain(PlainReader),
+    Plain(Arc<PlainReader>),
     Encoded(EncodedReader),
-}
-
-#[derive(Debug)]
-struct PlainReader {
-    path: PathBuf,
-    file: File,
-    /// Each tensor's name and the offset of its values in bytes, in the order of the signature.
-    tensors: Vec<(String, usize)>,
 }
 
 impl WeightsReader {
@@ -38,20 +29,24 @@ impl WeightsReader {
     /// # Errors
     /// As [`WeightsFile::check_layout`].
     pub fn open(path: &Path, expected: &Signature) -> Result<Self, WeightsError> {
-        Ok(Self(Contents::Plain(PlainReader::of(path, &WeightsFile::open(path)?, expected)?)))
+        Ok(Self(Contents::Plain(Arc::new(PlainReader::of(path, &WeightsFile::open(path)?, expected)?))))
     }
 
     /// Opens an encoded step from `base`, as the weights that follow, if both were checked before.
     ///
     /// # Errors
     /// As [`StepFile::check_layout`].
+    ///
+    /// # Panics
+    /// If `base` is an encoded step itself.
     pub fn open_step(
         path: &Path,
         expected: &Signature,
         code: StepCode,
-        base: Arc<Self>,
+        base: &Self,
     ) -> Result<Self, WeightsError> {
-        Ok(Self(Contents::Encoded(EncodedReader::open(path, expected, code, base)?)))
+        let Contents::Plain(base) = &base.0 else { unreachable!("rounds start from weights") };
+        Ok(Self(Contents::Encoded(EncodedReader::open(path, expected, code, Arc::clone(base))?)))
     }
 
     /// Opens a file of which nothing is known, and reads all of it. The pages that the check has touched are
@@ -62,7 +57,7 @@ impl WeightsReader {
     pub fn check(path: &Path, expected: &Signature) -> Result<(Self, Verified), WeightsError> {
         let mapped = WeightsFile::open(path)?;
         let verified = mapped.check(expected)?.verified();
-        Ok((Self(Contents::Plain(PlainReader::of(path, &mapped, expected)?)), verified))
+        Ok((Self(Contents::Plain(Arc::new(PlainReader::of(path, &mapped, expected)?))), verified))
     }
 
     /// Opens an encoded step of which nothing is known from the weights in the file `base`, which were checked
@@ -78,8 +73,8 @@ impl WeightsReader {
     ) -> Result<(Self, Verified), WeightsError> {
         let start = WeightsFile::open(base)?;
         let verified = StepFile::open(path, code)?.check(expected, &start.check(expected)?)?;
-        let base = Arc::new(Self::open(base, expected)?);
-        Ok((Self::open_step(path, expected, code, base)?, verified))
+        let base = Self::open(base, expected)?;
+        Ok((Self::open_step(path, expected, code, &base)?, verified))
     }
 
     /// Reads the values of a span.
@@ -98,22 +93,6 @@ impl WeightsReader {
             position: span.start + index,
             value: f32::from_le_bytes(values[index]),
         })
-    }
-}
-
-impl PlainReader {
-    fn of(path: &Path, mapped: &WeightsFile, expected: &Signature) -> Result<Self, WeightsError> {
-        let tensors = mapped.check_layout(expected)?.into_iter().collect();
-        let file = File::open(path).map_err(|source| WeightsError::Io { path: path.to_owned(), source })?;
-        Ok(Self { path: path.to_owned(), file, tensors })
-    }
-
-    /// Reads the values of a span; gives the name of its tensor.
-    fn read(&self, span: Span, values: &mut [Stored]) -> Result<&str, WeightsError> {
-        let (name, offset) = &self.tensors[span.tensor];
-        let read = self.file.read_exact_at(values.as_flattened_mut(), (offset + 4 * span.start) as u64);
-        read.map_err(|source| WeightsError::Io { path: self.path.clone(), source })?;
-        Ok(name)
     }
 }
 

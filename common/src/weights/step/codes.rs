@@ -4,8 +4,7 @@ use std::cmp::Reverse;
 
 use half::bf16;
 
-use super::{BLOCK, LIMIT, StepCode};
-use crate::weights::is_variance;
+use crate::weights::{BLOCK, LIMIT, StepCode, is_variance};
 
 /// A weight after a step, in the arithmetic of every program.
 #[must_use]

@@ -7,9 +7,9 @@ use std::path::Path;
 use safetensors::{Dtype, View};
 
 use super::super::write::serialize;
-use super::{Part, StepCode, moved};
+use super::{Part, moved};
 use crate::digest::Digest;
-use crate::weights::{CheckedWeights, Signature, Verified, WeightsError, WeightsFile};
+use crate::weights::{CheckedWeights, Signature, StepCode, Verified, WeightsError, WeightsFile};
 
 /// A file of a step, mapped into memory.
 #[derive(Debug)]

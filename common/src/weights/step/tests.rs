@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 
 use super::*;
-use crate::weights::{Tensors, WeightsFile, residual, write};
+use crate::weights::{DEFAULT_TOP_K_SHARE, Encoding, Tensors, WeightsFile, write};
 
 const CODES: [StepCode; 3] = [StepCode::Bf16, StepCode::Int8, StepCode::TopK { share: 0.1 }];
 

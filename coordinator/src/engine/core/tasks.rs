@@ -2,7 +2,6 @@
 //! and has the same result each time, so it needs no record of its own.
 
 use std::io::Write as _;
-use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context as _;
@@ -113,19 +112,19 @@ async fn combine(blobs: &dyn Blobs, aggregation: &Aggregation) -> anyhow::Result
         let update = match code {
             None => open(blobs, weights, &signature).await?,
             Some(code) => {
-                let start = base.clone().unwrap_or_else(|| global_model.clone());
+                let start = base.as_ref().unwrap_or(&global_model);
                 let file = LocalFile::of(blobs, weights.digest).await?;
-                Arc::new(WeightsReader::open_step(file.path(), &signature, *code, start)?)
+                WeightsReader::open_step(file.path(), &signature, *code, start)?
             }
         };
         opened.push((update, *weight, base));
     }
     let updates: Vec<_> = (opened.iter())
-        .map(|(weights, weight, base)| Update { weights, weight: *weight, base: base.as_deref() })
+        .map(|(weights, weight, base)| Update { weights, weight: *weight, base: base.as_ref() })
         .collect();
     let strategy = *strategy;
     let server = *server;
-    let optimizer_state = optimizer_state.as_deref();
+    let optimizer_state = optimizer_state.as_ref();
     let input = AggregationInput {
         strategy,
         server,
@@ -148,10 +147,10 @@ async fn open(
     blobs: &dyn Blobs,
     blob: &BlobRef,
     signature: &Signature,
-) -> anyhow::Result<Arc<WeightsReader>> {
+) -> anyhow::Result<WeightsReader> {
     let file = LocalFile::of(blobs, blob.digest).await?;
     // A temporary copy may be deleted now: the file stays open.
-    Ok(Arc::new(WeightsReader::open(file.path(), signature)?))
+    Ok(WeightsReader::open(file.path(), signature)?)
 }
 
 /// Stores bytes as a blob.
