@@ -211,6 +211,7 @@ fn a_clock_that_is_wrong_by_years_is_reported() {
         assert!(daemon.log().contains(word), "{}", daemon.log());
         drop(daemon);
 
+        eosfed_e2e::classes(&federation.path("late-data"), 2);
         let token = federation.invite("late", "1h");
         let mut join = federation.join("late", &token);
         clock.rule(&mut join);

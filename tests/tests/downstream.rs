@@ -91,7 +91,7 @@ fn a_head_is_trained_in_rounds_and_prunes_the_release() {
     let pruned = federation.ask(&["release", "prune", "--from-job", &job, "--top-k", "1"]);
     assert_eq!((pruned["number"].as_u64(), pruned["specialists"].as_array().unwrap().len()), (Some(2), 1));
     let note = pruned["note"].as_str().unwrap();
-    assert!(note.contains("from 2 to 1 specialists") && note.contains(&job), "{note}");
+    assert!(note.contains("from 2 to 1 specialist by") && note.contains(&job), "{note}");
     let said = fail(&mut federation.eosfed(&["release", "prune", "--from-job", &job, "--top-k", "3"]), 1);
     assert!(said.contains("between 1 and 2, found `3`"), "{said}");
 

@@ -53,7 +53,7 @@ fn each_institution_sends_the_first_encoding_that_its_policy_allows() {
         assert_eq!(federation.path(&format!("{name}/dropped/{id}.safetensors")).exists(), expected, "{name}");
     }
     let card = federation.ask(&["specialist", "show", "shared"]);
-    assert_eq!(card["card"]["provenance"]["encodings"], json!(["int8", "top-k"]), "{card:#}");
+    assert_eq!(card["provenance"]["encodings"], json!(["int8", "top-k"]), "{card:#}");
     assert!(daemons.into_iter().all(|daemon| daemon.terminate().success()));
     assert!(coordinator.terminate().success());
 }

@@ -35,7 +35,7 @@ fn may_leave(federation: &Federation, words: &str) {
 }
 
 /// Every field that leaves with the single word `updates`. The rest needs another word.
-const WITH_UPDATES: [&str; 43] = [
+const WITH_UPDATES: [&str; 44] = [
     "AcceptRequest.assignment",
     "BandNormalisation.band",
     "BandNormalisation.mean",
@@ -70,6 +70,7 @@ const WITH_UPDATES: [&str; 43] = [
     "SubmitUpdateRequest.report",
     "SubmitUpdateRequest.signature",
     "SubmitUpdateRequest.weights",
+    "TrainingReport.encoding",
     "TrainingReport.energy",
     // Empty without `provenance`: none of its own fields is in this list.
     "TrainingReport.imagery",

@@ -143,11 +143,7 @@ async fn combine(blobs: &dyn Blobs, aggregation: &Aggregation) -> anyhow::Result
     Ok(Transition::Aggregated(*round, next, optimizer_state))
 }
 
-async fn open(
-    blobs: &dyn Blobs,
-    blob: &BlobRef,
-    signature: &Signature,
-) -> anyhow::Result<WeightsReader> {
+async fn open(blobs: &dyn Blobs, blob: &BlobRef, signature: &Signature) -> anyhow::Result<WeightsReader> {
     let file = LocalFile::of(blobs, blob.digest).await?;
     // A temporary copy may be deleted now: the file stays open.
     Ok(WeightsReader::open(file.path(), signature)?)
