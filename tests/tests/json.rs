@@ -333,7 +333,6 @@ fn every_command_of_an_institution_prints_json_of_its_published_schema() {
     assert_eq!(explained["plan"]["refused"], false, "{explained:#}");
     assert_eq!(explained["plan"]["privacy"]["has_room"], true, "{explained:#}");
     ask(&["jobs", "--state", &state]);
-    assert!(jobs.is_array() || jobs.is_object(), "{jobs:#}");
     let checked = ask(&["check", "--state", &state]);
     assert_eq!((&checked["ok"], &checked["findings"][0]["what"]), (&true.into(), &"identity".into()));
     // What is refused is said in the document and by the exit code.
