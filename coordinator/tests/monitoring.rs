@@ -80,7 +80,7 @@ async fn the_output_and_the_table_have_the_same_metrics() {
         })
         .collect();
     // Nothing was submitted or declined; `http::ledger` tests these.
-    for without_series in ["eosfed_updates", "eosfed_assignments_declined"] {
+    for without_series in ["eosfed_updates", "eosfed_update_encodings", "eosfed_assignments_declined"] {
         table.remove(without_series).unwrap();
     }
     let series = [

@@ -56,6 +56,7 @@ mod tests {
         for series in [
             "eosfed_updates_total{outcome=\"rejected\",reason=\"NOT_FINITE\"} 1",
             "eosfed_updates_total{outcome=\"admitted\",reason=\"\"} 2",
+            "eosfed_update_encodings_total{encoding=\"f32\"} 2",
             "eosfed_assignments_declined_total{reason=\"POLICY\"} 1",
             "eosfed_ledger_events_total{kind=\"update_submitted\"} 2",
         ] {

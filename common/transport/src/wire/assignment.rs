@@ -235,7 +235,7 @@ impl Wire for TrainingWork {
             settings: Some(settings.into_message()),
             base_release: base_release.map(Wire::into_message),
             base_model: base_model.map(|model| model.into_message()),
-            top_k_share: encodings.contains(&Encoding::TopK).then_some(top_k_share),
+            top_k_share: Some(top_k_share).filter(|share| *share != DEFAULT_TOP_K_SHARE),
             encodings: encodings.into_iter().map(|name| encoding_message(name).into()).collect(),
         }
     }

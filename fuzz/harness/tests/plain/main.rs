@@ -127,7 +127,7 @@ macro_rules! fuzz {
     };
 }
 
-fuzz!(blobs, messages, plans, raster, records, settings, site, table, text, weights);
+fuzz!(blobs, messages, plans, raster, records, settings, site, steps, table, text, weights);
 
 /// The messages of each method, and those that other programs read by themselves.
 #[test]
