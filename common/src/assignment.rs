@@ -21,7 +21,7 @@ use crate::report::{EvaluationReport, TrainingReport};
 use crate::signing::{EvaluationStatement, KeySignature, StatisticsStatement, UpdateStatement};
 use crate::task::Keep;
 use crate::training_target::TrainingTarget;
-use crate::weights::{DEFAULT_TOP_K_SHARE, Encoding};
+use crate::weights::{Encoding, default_top_k_share, is_default_top_k_share};
 
 /// How long a lease lasts from its grant or its last heartbeat.
 pub const LEASE: Duration = Duration::from_secs(120);
@@ -247,17 +247,8 @@ pub struct TrainingWork {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub encodings: Vec<Encoding>,
     /// Share of the values of each tensor that [`Encoding::TopK`] sends.
-    #[serde(default = "top_k_share", skip_serializing_if = "is_default_share")]
+    #[serde(default = "default_top_k_share", skip_serializing_if = "is_default_top_k_share")]
     pub top_k_share: f64,
-}
-
-const fn top_k_share() -> f64 {
-    DEFAULT_TOP_K_SHARE
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
-fn is_default_share(share: &f64) -> bool {
-    *share == DEFAULT_TOP_K_SHARE
 }
 
 impl TrainingWork {

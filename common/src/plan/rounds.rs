@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{DEFAULT_MAX_SHARE, Strategy};
 use crate::ids::InstitutionName;
-use crate::weights::{DEFAULT_TOP_K_SHARE, Encoding};
+use crate::weights::{DEFAULT_TOP_K_SHARE, Encoding, default_top_k_share, is_default_top_k_share};
 
 /// Rounds of aggregation, in jobs of federated training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -31,7 +31,7 @@ pub struct RoundsPlan {
     #[schemars(extend("x-rule" = "1 to 4 names, each once", "default" = ["f32"]))]
     pub encodings: Vec<Encoding>,
     /// Share of the values of each tensor that `top-k` sends.
-    #[serde(default = "top_k_share", skip_serializing_if = "is_default_share")]
+    #[serde(default = "default_top_k_share", skip_serializing_if = "is_default_top_k_share")]
     #[schemars(extend("x-rule" = "0.0001 to 0.5", "default" = DEFAULT_TOP_K_SHARE))]
     pub top_k_share: f64,
     /// The server step from the aggregated update to the next weights.
@@ -63,7 +63,7 @@ impl RoundsPlan {
             weighting: Weighting::default(),
             max_share: default_share(),
             encodings: plain(),
-            top_k_share: top_k_share(),
+            top_k_share: DEFAULT_TOP_K_SHARE,
             server: ServerPlan::default(),
             asynchronous: None,
         }
@@ -97,15 +97,6 @@ fn plain() -> Vec<Encoding> {
 
 fn is_plain(encodings: &[Encoding]) -> bool {
     encodings == [Encoding::F32]
-}
-
-const fn top_k_share() -> f64 {
-    DEFAULT_TOP_K_SHARE
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
-fn is_default_share(share: &f64) -> bool {
-    *share == DEFAULT_TOP_K_SHARE
 }
 
 const fn default_staleness() -> u32 {

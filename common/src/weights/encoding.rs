@@ -11,6 +11,17 @@ pub const LIMIT: i8 = 127;
 /// Share of the values that `top-k` keeps, unless the plan says otherwise.
 pub const DEFAULT_TOP_K_SHARE: f64 = 0.01;
 
+/// [`DEFAULT_TOP_K_SHARE`], for fields that are absent where they have it.
+pub(crate) const fn default_top_k_share() -> f64 {
+    DEFAULT_TOP_K_SHARE
+}
+
+/// Whether a field with a share is left out.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
+pub(crate) fn is_default_top_k_share(share: &f64) -> bool {
+    *share == DEFAULT_TOP_K_SHARE
+}
+
 /// How the weights of an update are encoded.
 #[derive(
     Debug,

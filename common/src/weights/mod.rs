@@ -14,6 +14,7 @@ mod write;
 mod tests;
 
 pub use encoding::{BLOCK, DEFAULT_TOP_K_SHARE, Encoding, LIMIT, StepCode};
+pub(crate) use encoding::{default_top_k_share, is_default_top_k_share};
 pub use error::WeightsError;
 pub use file::{CheckedWeights, Values, WeightsFile};
 pub use signature::{Signature, Tensors, Verified};
