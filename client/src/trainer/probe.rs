@@ -2,7 +2,7 @@
 
 use std::io::Read as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use eosfed_common::task::DeviceChoice;
@@ -33,12 +33,8 @@ impl TrainerCommand {
     /// A sentence that says why it does not start, does not end within `limit` or cannot use the device.
     pub fn try_out(&self, device: DeviceChoice, folder: &Path, limit: Duration) -> Result<String, String> {
         self.ready().map_err(|condition| condition.to_string())?;
-        let words = self.words(folder, None);
-        let child = Command::new(&words[0])
-            .args(&words[1..])
-            .args(["device", "--format", "json", "--device", &device.to_string()])
-            .env_clear()
-            .envs(self.environment(folder, 100))
+        let child = self
+            .ask_device(device, folder)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -70,12 +66,6 @@ impl TrainerCommand {
                 shortened(if complaint.trim().is_empty() { &output } else { &complaint })
             )),
         }
-    }
-
-    /// The command line for people.
-    fn shown(&self) -> String {
-        let words = self.launcher.iter().cloned().chain([self.program.display().to_string()]);
-        words.collect::<Vec<_>>().join(" ")
     }
 }
 

@@ -87,12 +87,29 @@ impl TrainerCommand {
     }
 
     /// The command line before the trainer's own arguments.
-    pub(super) fn words(&self, folder: &Path, cgroup: Option<&Path>) -> Vec<OsString> {
+    fn words(&self, folder: &Path, cgroup: Option<&Path>) -> Vec<OsString> {
         let launcher = match &self.sandbox {
             Some(sandbox) => sandbox.wrap_in(&self.launcher, folder, std::process::id(), cgroup),
             None => self.launcher.iter().map(OsString::from).collect(),
         };
         launcher.into_iter().chain([self.program.clone().into()]).collect()
+    }
+
+    /// The command line for people, without the trainer's own arguments.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        let words = self.launcher.iter().cloned().chain([self.program.display().to_string()]);
+        words.collect::<Vec<_>>().join(" ")
+    }
+
+    /// The command that asks the trainer which device it would use and what that has, as JSON. Nothing is
+    /// connected to its input and outputs yet.
+    pub(super) fn ask_device(&self, device: DeviceChoice, folder: &Path) -> std::process::Command {
+        let words = self.words(folder, None);
+        let mut command = std::process::Command::new(&words[0]);
+        command.args(&words[1..]).args(["device", "--format", "json", "--device", &device.to_string()]);
+        command.env_clear().envs(self.environment(folder, 100));
+        command
     }
 
     /// The environment of the trainer, whose tensors may use so many percent of a GPU's memory. Temporary files

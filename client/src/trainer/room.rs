@@ -63,10 +63,7 @@ impl TrainerCommand {
     }
 
     async fn told(&self, device: DeviceChoice, folder: &Path) -> Result<Found, String> {
-        let words = self.words(folder, None);
-        let mut command = Command::new(&words[0]);
-        command.args(&words[1..]).args(["device", "--format", "json", "--device", &device.to_string()]);
-        command.env_clear().envs(self.environment(folder, 100));
+        let mut command = Command::from(self.ask_device(device, folder));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
         let output = command.output().await.map_err(|error| error.to_string())?;
         serde_json::from_slice(&output.stdout).map_err(|_| "its answer is not the expected JSON".to_owned())

@@ -26,8 +26,7 @@ pub(super) fn trainer(settings: &Settings) -> Finding {
     devices.dedup();
     let found: Result<Vec<_>, _> =
         devices.into_iter().map(|device| command.try_out(device, &folder, TRIAL)).collect();
-    let words = command.launcher.iter().cloned().chain([command.program.display().to_string()]);
-    Ok(format!("{}: {}", words.collect::<Vec<_>>().join(" "), found?.join("; ")))
+    Ok(format!("{}: {}", command.shown(), found?.join("; ")))
 }
 
 /// Whether there is room for a job: weights, checkpoints, and decoded samples where they are kept.
