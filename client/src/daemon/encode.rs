@@ -2,9 +2,8 @@
 
 use eosfed_common::assignment::Work;
 use eosfed_common::refusal::{Reason, Refusal};
-use eosfed_common::weights::WeightsError;
 
-use super::environment::{DaemonError, Environment};
+use super::environment::{DaemonError, Environment, unless_full};
 use super::fetch::BASE;
 use super::run::Daemon;
 use super::step::Event;
@@ -59,11 +58,7 @@ impl<E: Environment> Daemon<E> {
                 let encoded = Some(EncodedStep { file: output, weights, encoding });
                 Ok(Some(Event::UpdateEncoded(Box::new(Update { encoded, ..update.clone() }))))
             }
-            Ok(Err(WeightsError::Io { path, source })) => {
-                let error = DaemonError::Io { path, source };
-                if error.is_full_disk() { Err(error) } else { Ok(Some(cannot(&error.to_string()))) }
-            }
-            Ok(Err(error)) => Ok(Some(cannot(&error.to_string()))),
+            Ok(Err(error)) => unless_full(error).map(|why| Some(cannot(&why))),
             Err(why) => Ok(Some(cannot(&why))),
         }
     }

@@ -10,6 +10,7 @@ use eosfed_common::clock::Clock;
 use eosfed_common::model::Backbone;
 use eosfed_common::refusal::Refusal;
 use eosfed_common::task::{DecodedSamples, DeviceChoice};
+use eosfed_common::weights::WeightsError;
 use eosfed_transport::keys::KeyError;
 use eosfed_transport::meter::Meter;
 use rand_chacha::ChaCha12Rng;
@@ -186,6 +187,18 @@ impl DaemonError {
             | Self::Refused(_)
             | Self::Key(_) => false,
         }
+    }
+}
+
+/// Why a file of weights cannot be made, in words.
+///
+/// # Errors
+/// A full disk, which is waited for.
+pub(super) fn unless_full(error: WeightsError) -> Result<String, DaemonError> {
+    let why = error.to_string();
+    match error {
+        WeightsError::Io { path, source } if is_full(&source) => Err(DaemonError::Io { path, source }),
+        _ => Ok(why),
     }
 }
 

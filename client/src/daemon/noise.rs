@@ -6,10 +6,9 @@
 
 use eosfed_common::assignment::{Assignment, BlobRef, Work};
 use eosfed_common::refusal::{Reason, Refusal};
-use eosfed_common::weights::WeightsError;
 use rand::RngExt as _;
 
-use super::environment::{DaemonError, Environment};
+use super::environment::{DaemonError, Environment, unless_full};
 use super::fetch::BASE;
 use super::poll_for_work::NotAcceptable;
 use super::run::Daemon;
@@ -122,7 +121,7 @@ impl<E: Environment> Daemon<E> {
         };
         match self.parts.blocking.run(move || noised.write()).await {
             Ok(Ok(weights)) => Ok(Ok(weights)),
-            Ok(Err(error)) => after_failure(error).map(Err),
+            Ok(Err(error)) => unless_full(error).map(|why| Err(cannot(&why))),
             Err(why) => Ok(Err(cannot(&why))),
         }
     }
@@ -194,18 +193,6 @@ impl<E: Environment> Daemon<E> {
             LocalCondition::new(ConditionKind::BudgetSpent, message)
         })
     }
-}
-
-/// What a file with noise that cannot be made means: a full disk is waited for, anything else is reported.
-fn after_failure(error: WeightsError) -> Result<Event, DaemonError> {
-    let why = error.to_string();
-    if let WeightsError::Io { path, source } = error {
-        let error = DaemonError::Io { path, source };
-        if error.is_full_disk() {
-            return Err(error);
-        }
-    }
-    Ok(cannot(&why))
 }
 
 /// What an update has and costs, in words.
