@@ -285,7 +285,7 @@ class Advisories(unittest.TestCase):
 # The keys of podman-systemd.unit(5) of podman 4.4, the earliest with such files, as far as they are used.
 QUADLET = {
     "Container": {"Image", "ContainerName", "Exec", "Volume", "PublishPort", "ReadOnly", "DropCapability",
-                  "NoNewPrivileges", "LogDriver", "AddDevice"},
+                  "NoNewPrivileges", "LogDriver", "AddDevice", "PodmanArgs"},
     "Volume": {"Label"},
 }
 
