@@ -259,7 +259,10 @@ fn controlled(commands: &Commands, job: &str) {
     let forked = commands.ask(&["job", "fork", job, "--round", "2"]);
     let fork = text(&forked["job"]);
     assert_eq!((&forked["origin"], &forked["round"]), (&job.into(), &1.into()));
-    commands.federation.wait(&fork, "the fork to end", |job| job["state"] == "finished");
+    let fork = commands.federation.wait(&fork, "the fork to end", |job| job["state"] == "finished");
+    let of = |job: &Value| job["release"].as_u64();
+    let origin = commands.ask(&["job", "show", job]);
+    assert!(of(&origin).is_some() && of(&fork).is_none(), "only the fork waits for an operator: {fork:#}");
     let one_shot = text(&commands.ask(&["job", "submit", &commands.plan("one-shot.toml", &own())])["job"]);
     let failed = |job: &Value| job["current"]["participants"]["west"]["state"] == "failed";
     commands.federation.wait(&one_shot, "west to fail", failed);

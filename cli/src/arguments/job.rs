@@ -81,7 +81,8 @@ Examples:
     /// The new job keeps the rounds before that round and asks the same institutions. Without `--strategy`,
     /// institutions train the round again, from the weights that it started from. With `--strategy`, the kept
     /// updates of the round are aggregated by another strategy, and the new job continues with the next
-    /// round. The other job does not change.
+    /// round. The other job does not change. The new job creates no release, even if its plan says
+    /// `release = "auto"`: compare the two, then run `eosfed release create`.
     #[command(after_help = "\
 Examples:
   eosfed job fork latest --round 3

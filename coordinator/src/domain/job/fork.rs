@@ -1,6 +1,7 @@
 //! Jobs that are forked from a round of another job. The round is trained again, or its kept updates are
 //! aggregated by another strategy. The other job does not change; the new job has its complete rounds up to
-//! the fork.
+//! the fork. It creates no release by itself, whatever the plan says: it tries another way, and the operator
+//! compares it with the other job first.
 
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId};
@@ -98,7 +99,7 @@ impl Job {
         let mut job = Self::new(JobDefinition {
             id: id.clone(),
             key,
-            spec,
+            spec: spec.with_manual_release(),
             origin: Some(Origin { job: self.id.clone(), round, step }),
             head: self.head.clone(),
             candidates: self.candidates.clone(),
