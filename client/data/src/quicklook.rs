@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use eosfed_common::model::Task;
-use eosfed_plot::{Legend, Picture, palette, ramp, sheet};
+use eosfed_plot::{Legend, Picture, class_colours, ramp, sheet};
 
 use crate::dataset::Dataset;
 use crate::error::DataError;
@@ -28,7 +28,7 @@ pub fn quicklook(dataset: &Dataset, path: &Path) -> Result<(), DataError> {
     let most = ROWS * per_row;
     let chunks = dataset.chunks(Split::Train, &config.bands, most)?.at_most(most);
     let samples: Vec<Sample> = chunks.collect::<Result<Vec<_>, _>>()?.concat();
-    let style = SheetStyle::new(&config.bands, config.classes.len(), &samples);
+    let style = SheetStyle::new(&config.bands, &config.classes, &samples);
     let mut pictures: Vec<Picture> = samples.iter().flat_map(|sample| style.cells(sample)).collect();
     let blank = Picture { width: 1, height: 1, pixels: vec![[255; 3]] };
     let columns = per_row * titles.len();
@@ -37,8 +37,7 @@ pub fn quicklook(dataset: &Dataset, path: &Path) -> Result<(), DataError> {
     }
     let rows: Vec<Vec<Picture>> = pictures.chunks(columns).map(<[Picture]>::to_vec).collect();
     let titles: Vec<&str> = titles.iter().copied().cycle().take(columns).collect();
-    let legend = style.legend(&config.classes);
-    sheet(path, &titles, &rows, &legend).map_err(|error| DataError::file(path, error))
+    sheet(path, &titles, &rows, &style.legend()).map_err(|error| DataError::file(path, error))
 }
 
 const fn titles(task: Task) -> &'static [&'static str] {
@@ -56,35 +55,39 @@ const fn titles(task: Task) -> &'static [&'static str] {
 pub struct SheetStyle {
     bands: usize,
     shown: [usize; 3],
+    classes: Vec<String>,
     colours: Vec<[u8; 3]>,
-    /// Smallest and largest target value.
+    /// 2nd and 98th percentile of the target's values.
     range: Option<[f32; 2]>,
 }
 
 impl SheetStyle {
-    /// For samples that have these bands.
+    /// For samples that have these bands and classes. Classes have the colours of their meaning.
     #[must_use]
-    pub fn new(bands: &[String], classes: usize, samples: &[Sample]) -> Self {
+    pub fn new(bands: &[String], classes: &[String], samples: &[Sample]) -> Self {
         let values = samples.iter().filter_map(|sample| match &sample.target {
             Target::Values(values) => Some(values),
             Target::Class(_) | Target::Classes(_) | Target::Mask(_) => None,
         });
-        let range = values.flatten().filter(|value| value.is_finite()).fold(None, |range, value| {
-            let [low, high] = range.unwrap_or([*value; 2]);
-            Some([low.min(*value), high.max(*value)])
-        });
-        Self { bands: bands.len(), shown: display_bands(bands), colours: palette(classes), range }
+        Self {
+            bands: bands.len(),
+            shown: display_bands(bands),
+            classes: classes.to_vec(),
+            colours: class_colours(classes),
+            range: middle(values.flatten().copied()),
+        }
     }
 
     /// Names and colours: of the classes, or of the ends of the range.
     #[must_use]
-    pub fn legend(&self, classes: &[String]) -> Legend {
+    pub fn legend(&self) -> Legend {
         match self.range {
             Some([low, high]) => {
-                let end = |value: f32, share| (format!("{} {value:.4}", classes[0]), ramp(share));
-                vec![end(low, 0.0), end((low + high) / 2.0, 0.5), end(high, 1.0)]
+                let name = &self.classes[0];
+                let end = |sign: &str, value: f32, share| (format!("{name} {sign}{value:.4}"), ramp(share));
+                vec![end("≤ ", low, 0.0), end("", (low + high) / 2.0, 0.5), end("≥ ", high, 1.0)]
             }
-            None => classes.iter().cloned().zip(self.colours.iter().copied()).collect(),
+            None => self.classes.iter().cloned().zip(self.colours.iter().copied()).collect(),
         }
     }
 
@@ -124,7 +127,7 @@ impl SheetStyle {
         Picture { pixels: mask.iter().map(colour).collect(), ..blank(sample) }
     }
 
-    /// Values of the sample's size on the range of all targets; pixels without are light grey.
+    /// Values of the sample's size on the range of most targets; pixels without are light grey.
     #[must_use]
     pub fn values(&self, sample: &Sample, values: &[f32]) -> Picture {
         let [low, high] = self.range.unwrap_or([0.0, 1.0]);
@@ -168,15 +171,19 @@ fn display_bands(names: &[String]) -> [usize; 3] {
 }
 
 fn stretch(values: &[f32]) -> Vec<u8> {
-    let mut sorted: Vec<f32> = values.iter().copied().filter(|value| value.is_finite()).collect();
-    sorted.sort_by(f32::total_cmp);
-    let Some(last) = sorted.len().checked_sub(1) else { return vec![0; values.len()] };
-    let low = sorted[last * 2 / 100];
-    let high = sorted[last * 98 / 100];
+    let Some([low, high]) = middle(values.iter().copied()) else { return vec![0; values.len()] };
     let scale = 255.0 / (high - low).max(f32::MIN_POSITIVE);
     let byte =
         |value: &f32| if value.is_finite() { ((value - low) * scale).clamp(0.0, 255.0) as u8 } else { 0 };
     values.iter().map(byte).collect()
+}
+
+/// 2nd and 98th percentile of the finite values: a few outliers would leave all else one colour.
+fn middle(values: impl Iterator<Item = f32>) -> Option<[f32; 2]> {
+    let mut sorted: Vec<f32> = values.filter(|value| value.is_finite()).collect();
+    sorted.sort_by(f32::total_cmp);
+    let last = sorted.len().checked_sub(1)?;
+    Some([sorted[last * 2 / 100], sorted[last * 98 / 100]])
 }
 
 #[cfg(test)]
@@ -198,5 +205,21 @@ mod tests {
         let bytes = stretch(&values);
         assert_eq!((bytes[0], bytes[101], bytes[100]), (0, 0, 255));
         assert!((120..136).contains(&bytes[50]), "{}", bytes[50]);
+    }
+
+    fn sample(target: Target) -> Sample {
+        Sample { key: "a".to_owned(), width: 2, height: 2, image: vec![0.0; 4], target }
+    }
+
+    #[test]
+    fn one_wild_target_does_not_take_the_colours_of_the_others() {
+        let mut values: Vec<f32> = (0..100).map(|v| v as f32).collect();
+        values.push(65_535.0);
+        let style =
+            SheetStyle::new(&["B04".to_owned()], &["biomass".to_owned()], &[sample(Target::Values(values))]);
+        let legend: Vec<String> = style.legend().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(legend, ["biomass ≤ 2.0000", "biomass 50.0000", "biomass ≥ 98.0000"]);
+        let drawn = style.values(&sample(Target::Class(0)), &[2.0, 98.0, 65_535.0, f32::NAN]).pixels;
+        assert_eq!(drawn, [ramp(0.0), ramp(1.0), ramp(1.0), UNLABELLED]);
     }
 }

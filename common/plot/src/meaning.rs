@@ -14,6 +14,7 @@ const MEANINGS: &[(&[&str], [u8; 3])] = &[
     (
         &[
             "built",
+            "developed",
             "buildings",
             "building",
             "urban",
@@ -34,7 +35,7 @@ const MEANINGS: &[(&[&str], [u8; 3])] = &[
     ),
     (&["forest", "forests", "tree", "trees", "wood", "woods", "woodland"], [0, 90, 50]),
     (&["grass", "grassland", "pasture", "meadow", "meadows", "vegetation", "herbaceous"], [130, 190, 80]),
-    (&["bare", "barren", "soil", "sand", "rock", "rocks", "desert", "beach"], [205, 170, 120]),
+    (&["bare", "barren", "soil", "sand", "rock", "rocks", "desert", "beach", "sediment"], [205, 170, 120]),
     (&["background", "other", "others", "none", "unknown"], [180, 180, 180]),
 ];
 

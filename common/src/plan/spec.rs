@@ -328,7 +328,7 @@ pub enum ReleasePolicy {
 impl JobSpec {
     /// This spec, for a job whose specialists wait for the operator to create a release.
     #[must_use]
-    pub const fn with_manual_release(mut self) -> Self {
+    pub fn with_manual_release(mut self) -> Self {
         match &mut self {
             Self::OneShot(spec) => spec.release = ReleasePolicy::Manual,
             Self::Rounds(spec) => spec.release = ReleasePolicy::Manual,
