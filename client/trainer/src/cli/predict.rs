@@ -1,18 +1,18 @@
 //! `eosfed-trainer predict`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
 use eosfed_common::bands::Sensor;
 use eosfed_common::outln;
 use eosfed_common::stdout::print_warning;
-use eosfed_trainer::ensemble::{self, PredictOptions, PredictReport};
+use eosfed_trainer::ensemble::{self, PredictOptions, PredictReport, Scenes, ScenesReport};
 
 use super::arguments::{ComputeArguments, Format};
 use super::output::{advance, print_json, progress_bar};
 
-/// Map a whole scene with a trained head.
+/// Map a whole scene, or many, with a trained head.
 ///
 /// Writes a GeoTIFF with overviews, with the georeference and the pixels of the scene: classes with a colour
 /// table, or values. Names and colours of classes are in a file beside it, MAP.aux.xml, for GDAL and QGIS. Areas
@@ -26,7 +26,12 @@ use super::output::{advance, print_json, progress_bar};
 /// A head recognises things at the scale that it learned. The default window has the size of the tiles
 /// of its training. Another window, or a scene with another ground sampling distance, is a warning.
 ///
+/// With `--scenes`, each scene of a folder or list gets a map in the folder `--output`. Maps that are there and
+/// newer than their scenes are kept, so a run that was interrupted goes on. Scenes that cannot be mapped are
+/// named, and the exit code is then 1.
+///
 /// Examples:
+///   eosfed-trainer predict --head heads/all --scenes scenes --sensor sentinel2_l2a --scale 0.0001 --output maps
 ///   eosfed-trainer predict --head heads/all --image scene.tif --sensor sentinel2_l2a --scale 0.0001 --output map.tif
 ///   eosfed-trainer predict --head heads/all --image s2.tif --image s1.tif --bands B02,B03,B04,B08,VV,VH --output map.tif
 ///   eosfed-trainer predict --head heads/landuse --image scene.tif --sensor sentinel2_l2a --overlap 48 --output map.tif
@@ -37,8 +42,11 @@ pub(super) struct PredictArguments {
     #[arg(long)]
     head: PathBuf,
     /// GeoTIFF of the scene. The bands of several files are stacked in this order.
-    #[arg(long = "image", required = true)]
+    #[arg(long = "image", required_unless_present = "scenes")]
     images: Vec<PathBuf>,
+    /// Folder of scenes, each a GeoTIFF; or a text file with one scene a line, whose files are joined by commas.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["images", "after", "preview"])]
+    scenes: Option<PathBuf>,
     /// GeoTIFF of the scene at the later date, for change detection.
     #[arg(long)]
     after: Vec<PathBuf>,
@@ -65,7 +73,7 @@ pub(super) struct PredictArguments {
     /// Default: a quarter of the window.
     #[arg(long)]
     overlap: Option<usize>,
-    /// GeoTIFF file for the map.
+    /// GeoTIFF file for the map; with `--scenes`, the folder for the maps.
     #[arg(long)]
     output: PathBuf,
     /// Picture file (PNG) for a preview of the map, with a legend and, with a georeference, a scale bar.
@@ -112,8 +120,11 @@ impl PredictArguments {
     }
 }
 
-/// Maps a scene and prints the share of each class.
+/// Maps a scene, or many, and prints the share of each class.
 pub(super) fn predict(arguments: &PredictArguments) -> anyhow::Result<ExitCode> {
+    if let Some(scenes) = &arguments.scenes {
+        return predict_many(arguments, scenes);
+    }
     let device = arguments.compute.set_up()?;
     let bar = progress_bar("mapping", "windows")?;
     let mut progress = |done: usize, total: usize| advance(&bar, done, total);
@@ -125,6 +136,46 @@ pub(super) fn predict(arguments: &PredictArguments) -> anyhow::Result<ExitCode> 
         Format::Json => print_json(&report)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn predict_many(arguments: &PredictArguments, scenes: &Path) -> anyhow::Result<ExitCode> {
+    let found = Scenes::find(scenes)?;
+    let device = arguments.compute.set_up()?;
+    let bar = progress_bar("mapping", "windows")?;
+    let count = found.scenes.len();
+    let mut progress = |scene: usize, done: usize, total: usize| {
+        bar.set_message(format!("scene {} of {count}", scene + 1));
+        advance(&bar, done, total);
+    };
+    let report = ensemble::predict_scenes(&arguments.options(), found, device, &mut progress)?;
+    bar.finish_and_clear();
+    match arguments.format {
+        Format::Table => print_many(&report),
+        Format::Json => print_json(&report)?,
+    }
+    Ok(if report.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn print_many(report: &ScenesReport) {
+    for map in &report.maps {
+        print_report(map);
+        for warning in &map.warnings {
+            print_warning(format_args!("{}: {warning}", map.output.display()));
+        }
+    }
+    for failed in &report.failed {
+        print_warning(format_args!("{} has no map: {}", failed.scene.display(), failed.error));
+    }
+    for unused in &report.unused {
+        print_warning(format_args!("{} is no GeoTIFF and was not used", unused.display()));
+    }
+    outln!(
+        "{} mapped, {} there already, {} failed, {} other files",
+        report.maps.len(),
+        report.present.len(),
+        report.failed.len(),
+        report.unused.len()
+    );
 }
 
 fn print_report(report: &PredictReport) {

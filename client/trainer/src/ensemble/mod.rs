@@ -24,7 +24,9 @@ pub use extractor::{FeatureCache, FeatureExtractor, encoded};
 pub use fit::{FitOptions, FitProgress, FitReport, fit, selects};
 pub use head_model::{Evaluation, HeadModel};
 pub use joint::train_head;
-pub use predict::{PredictOptions, PredictReport, Scale, predict_scene};
+pub use predict::{
+    FailedScene, PredictOptions, PredictReport, Scale, Scenes, ScenesReport, predict_scene, predict_scenes,
+};
 pub use prune::{PruneOptions, PruneReport, PruneSide, prune};
 pub use release::{EncoderChoice, Release};
 pub use score::{ScoreRow, ScoringData, score};

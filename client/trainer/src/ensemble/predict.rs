@@ -16,6 +16,7 @@ mod plan;
 mod preview;
 mod scale;
 mod scene;
+mod scenes;
 mod windows;
 
 use eosfed_data::{MapKind, MapLayout};
@@ -34,6 +35,7 @@ use super::head_model::HeadModel;
 
 pub use self::options::{PredictOptions, PredictReport};
 pub use self::scale::Scale;
+pub use self::scenes::{FailedScene, Scenes, ScenesReport, predict_scenes};
 
 /// Most pixels of a preview along one side.
 const PREVIEW: usize = 1024;
@@ -50,9 +52,18 @@ pub fn predict_scene(
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<PredictReport, EnsembleError> {
     let head = HeadModel::open(&options.head, options.release.as_deref(), device)?;
+    map_scene(&head, options, device, progress)
+}
+
+fn map_scene(
+    head: &HeadModel,
+    options: &PredictOptions,
+    device: Device,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<PredictReport, EnsembleError> {
     let windows = Windows::choose(&head.file, options.window, options.overlap)
         .map_err(|reason| EnsembleError::file(&options.head, reason))?;
-    let mut scene = Scene::open(options, &head)?;
+    let mut scene = Scene::open(options, head)?;
     let distance = scene.ground_sampling_distance();
     let scale = Scale::compare(&head.file, &windows, distance);
     let classes = head.file.classes.len();
@@ -72,7 +83,7 @@ pub fn predict_scene(
         no_data: 0,
         preview: Preview::new(every),
     };
-    let outputs = PixelOutputs::new(&head, windows, device);
+    let outputs = PixelOutputs::new(head, windows, device);
     let mut done = 0;
     let mapping = overlapped(
         |give| scene.read(&plan, windows, options, give),
