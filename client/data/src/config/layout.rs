@@ -76,7 +76,9 @@ pub enum Layout {
     },
     /// A table with one sample a row: CSV with a header, Parquet (`.parquet`), or a STAC item collection (`.json`,
     /// `.geojson`), whose columns are `id`, the keys of assets, the names of properties, and `lon` and `lat` of the middle
-    /// of its box (every task).
+    /// of its box (every task). What an item states about the numbers of its assets, by `raster:bands` or `bands`, counts as if
+    /// the files stated it: `scale` and `offset` as `file_scaling` says, `nodata` in any case; a file that states something
+    /// else is refused, and so are two items with different `unit`.
     Table {
         /// The file, relative to `dataset.toml`.
         file: PathBuf,

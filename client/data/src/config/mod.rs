@@ -107,7 +107,7 @@ pub struct DatasetConfig {
     #[serde(default)]
     #[schemars(extend("x-rule" = "finite"))]
     pub offset: f64,
-    /// What is done about a scale and an offset that files state for their bands; default: such a file is refused,
+    /// What is done about a scale and an offset that files, or STAC items, state for their bands; default: such a file is refused,
     /// unless all are equal to `scale` and `offset`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file_scaling: Option<FileScaling>,
@@ -181,6 +181,7 @@ impl DatasetConfig {
             applied_later: self.scaling(),
             baseline_offset: self.baseline_offset,
             nodata: self.nodata.map(|value| value as f32),
+            stated: None,
         }
     }
 

@@ -7,6 +7,7 @@ use super::read::ReadSample;
 use super::{Dataset, Label, Source};
 use crate::config::Layout;
 use crate::error::DataError;
+use crate::geotiff::Stated;
 use crate::sample::Sample;
 use crate::split::Split;
 
@@ -64,6 +65,11 @@ impl Dataset {
             }
             Source::Tile { scene, .. } => scene.files().for_each(each),
         }
+    }
+
+    /// What a catalogue says of the numbers of a file.
+    pub(crate) fn stated(&self, file: &Path) -> Option<&Arc<Stated>> {
+        self.stated.get(file)
     }
 
     /// Reads a sample with the values of its files, before they are scaled.

@@ -32,7 +32,7 @@ impl Found {
 
 impl Dataset {
     /// The samples, in an order that does not depend on the file system.
-    pub(super) fn find(&self) -> Result<Found, DataError> {
+    pub(super) fn find(&mut self) -> Result<Found, DataError> {
         let base = self.path.parent().unwrap_or_else(|| Path::new("."));
         match &self.config.layout {
             Layout::Folders { root, deeper, index, place } => {
@@ -50,8 +50,10 @@ impl Dataset {
                 self.whole_or_cut(items, tile.map(|tile| Tiling::new(tile, *stride)))
             }
             Layout::Table { tile, stride, .. } => {
-                let items = self.table(base)?;
-                self.whole_or_cut(items, tile.map(|tile| Tiling::new(tile, *stride)))
+                let tiling = tile.map(|tile| Tiling::new(tile, *stride));
+                let (items, statements) = self.table(base)?;
+                self.stated = statements.files;
+                self.whole_or_cut(items, tiling)
             }
             Layout::Scenes { images, after, masks, tile, stride } => {
                 let named: Vec<_> =

@@ -74,6 +74,9 @@ impl Dataset {
         for file in scene.files() {
             add(file.as_os_str().as_encoded_bytes());
             add(&stamp(file));
+            if let Some(stated) = self.stated(file) {
+                add(format!("{stated:?}").as_bytes());
+            }
         }
         let key = hasher.finish().to_hex();
         let lock = || self.index.lock().unwrap_or_else(PoisonError::into_inner);

@@ -12,6 +12,7 @@ mod find;
 mod grids;
 mod imagery;
 mod index;
+mod items;
 mod location;
 mod overlap;
 mod patterns;
@@ -22,12 +23,14 @@ mod readers;
 mod rows;
 mod scene;
 mod stack;
+mod statements;
 mod table;
 mod template;
 mod tiles;
 mod usable;
 mod valid;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -49,6 +52,7 @@ pub(crate) use read::ReadSample;
 use crate::bandcheck::{BandReport, PixelSampler, Scaling, check_bands, check_sampled};
 use crate::config::DatasetConfig;
 use crate::error::DataError;
+use crate::geotiff::Stated;
 use crate::raster::Limits;
 use crate::sample::{IGNORE, Sample, Target};
 use crate::split::Split;
@@ -103,6 +107,8 @@ pub struct Dataset {
     limits: Limits,
     /// Which pixels count.
     valid: Valid,
+    /// What a catalogue says of the numbers of files.
+    stated: BTreeMap<PathBuf, Arc<Stated>>,
     entries: Vec<Entry>,
     /// Files that could not be read when it was opened.
     broken: Vec<String>,
@@ -136,6 +142,7 @@ impl Dataset {
             path,
             config,
             valid,
+            stated: BTreeMap::new(),
             limits: *limits,
             entries: Vec::new(),
             broken: Vec::new(),

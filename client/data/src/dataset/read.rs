@@ -9,6 +9,7 @@ use super::grids::{Anchor, Header, Pair};
 use super::readers::WindowReader;
 use super::{Dataset, Entry, IGNORE, Label, Sample, Source, Target};
 use crate::error::DataError;
+use crate::geotiff::Numbers;
 use crate::raster::Raster;
 
 /// The images of a sample in memory: one raster for each date, and its label.
@@ -63,12 +64,13 @@ impl Dataset {
 
     /// Opens an image, one of `files` of a scene.
     pub(super) fn open_image(&self, path: &Path, files: usize) -> Result<WindowReader, DataError> {
-        WindowReader::open(path, &self.limits, self.config.image_numbers(), files)
+        let numbers = Numbers { stated: self.stated(path).cloned(), ..self.config.image_numbers() };
+        WindowReader::open(path, &self.limits, numbers, files)
     }
 
     /// Opens a mask or target raster.
     pub(super) fn open_label(&self, path: &Path, files: usize) -> Result<WindowReader, DataError> {
-        let numbers = self.config.label_numbers();
+        let numbers = Numbers { stated: self.stated(path).cloned(), ..self.config.label_numbers() };
         WindowReader::open_label(path, &self.limits, numbers, self.config.task, files)
     }
 

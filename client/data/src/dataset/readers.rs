@@ -55,7 +55,7 @@ impl WindowReader {
         files: usize,
     ) -> Result<Self, DataError> {
         if !is_geotiff(path)? {
-            return Self::whole(path, read_raster(path, limits)?, numbers);
+            return Self::whole(path, read_raster(path, limits)?, &numbers);
         }
         Ok(Self::windows(GeoTiff::open_as(Role::Image, path, limits, numbers)?, files))
     }
@@ -73,7 +73,7 @@ impl WindowReader {
             return Self::open(path, limits, numbers, files);
         }
         if !is_geotiff(path)? {
-            return Self::whole(path, read_labels(path, limits)?, numbers);
+            return Self::whole(path, read_labels(path, limits)?, &numbers);
         }
         Ok(Self::windows(GeoTiff::open_as(Role::Labels, path, limits, numbers)?, files))
     }
@@ -83,14 +83,17 @@ impl WindowReader {
         Self(Pixels::Windows(Box::new(file)))
     }
 
-    /// An image of a format that states neither a scale nor a baseline.
-    fn whole(path: &Path, mut raster: Raster, numbers: Numbers) -> Result<Self, DataError> {
+    /// An image of a format that states neither a scale, a value of missing pixels nor a baseline.
+    fn whole(path: &Path, mut raster: Raster, numbers: &Numbers) -> Result<Self, DataError> {
         if numbers.baseline_offset == Some(BaselineOffset::Remove) {
             let reason = "must be a GeoTIFF, which can say its processing baseline, where `baseline_offset` is `remove`";
             return Err(DataError::file(path, reason));
         }
         let marked = raster.data.iter_mut().filter(|value| Some(**value) == numbers.nodata);
         marked.for_each(|value| *value = f32::NAN);
+        if let Some(stated) = &numbers.stated {
+            stated.apply(&mut raster, numbers).map_err(|reason| DataError::file(path, reason))?;
+        }
         Ok(Self(Pixels::Whole(raster)))
     }
 

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use eosfed_common::model::Task;
 
-use super::rows::{Row, SEPARATOR, Table};
+use super::items;
+use super::rows::{Row, SEPARATOR, Table, has_ending};
+use super::statements::Statements;
 use super::template::Template;
 use super::{Dataset, Item, Label};
 use crate::config::{Layout, OneOrMany};
@@ -32,28 +34,40 @@ enum Target {
 }
 
 impl Dataset {
-    /// The samples of a table.
-    pub(super) fn table(&self, base: &Path) -> Result<Vec<Item>, DataError> {
-        let Layout::Table { file, root, .. } = &self.config.layout else { return Ok(Vec::new()) };
+    /// The samples of a table, and what it states about their files.
+    pub(super) fn table(&self, base: &Path) -> Result<(Vec<Item>, Statements), DataError> {
+        let mut statements = Statements::default();
+        let Layout::Table { file, root, .. } = &self.config.layout else {
+            return Ok((Vec::new(), statements));
+        };
         let path = base.join(file);
         let root = base.join(root);
-        let Table { columns, rows } = Table::open(&path)?;
+        let collection = has_ending(&path, &["json", "geojson"]);
+        let Table { columns, rows } = if collection { items::open(&path)? } else { Table::open(&path)? };
         let columns = self.columns(&path, &columns)?;
         let mut items = Vec::new();
         for row in rows {
             let row = row?;
-            let item = self.row(&root, &columns, &row);
-            let item = item.map_err(|reason| DataError::file(&path, format!("{}: {reason}", row.place)))?;
+            let wrong = |reason| DataError::file(&path, format!("{}: {reason}", row.place));
+            let item = self.row(&root, &columns, &row).map_err(wrong)?;
             let Item { images, label, .. } = &item;
             let target = match label {
                 Label::Raster(path) => Some(path),
                 Label::Class(_) | Label::Classes(_) => None,
             };
             let files = images.iter().flatten().chain(target);
+            for (date, files) in images.iter().enumerate() {
+                for (stack, file) in files.iter().enumerate() {
+                    statements.add(&row, &root, file, Some([date, stack])).map_err(wrong)?;
+                }
+            }
+            if let Some(file) = target {
+                statements.add(&row, &root, file, None).map_err(wrong)?;
+            }
             self.check_links(files.map(|file| (root.as_path(), file.as_path())))?;
             items.push(item);
         }
-        Ok(items)
+        Ok((items, statements))
     }
 
     fn columns(&self, path: &Path, header: &[String]) -> Result<Columns, DataError> {

@@ -18,6 +18,7 @@ mod pixels;
 mod predictor;
 mod reader;
 mod source;
+mod stated;
 mod values;
 
 use std::io::{BufWriter, Seek, Write};
@@ -28,9 +29,11 @@ pub use formats::{Format, FormatLimits, Formats, formats};
 pub use map::write_map;
 pub use map_layout::{MAP_TILE, MapKind, MapLayout, PutTile};
 pub(crate) use metadata::Baseline;
+pub(crate) use nodata::Nodata;
 pub(crate) use numbers::Numbers;
 pub use numbers::{BaselineOffset, FileScaling};
 pub use reader::GeoTiff;
+pub(crate) use stated::{Stated, StatedBand};
 use tiff::encoder::{DirectoryEncoder, TiffEncoder, TiffKindStandard};
 use tiff::tags::Tag;
 

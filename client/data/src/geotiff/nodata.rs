@@ -1,8 +1,10 @@
 //! The value that marks missing data in a file.
 
+use std::fmt;
+
 /// The value of the tag GDAL_NODATA.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Nodata {
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Nodata {
     number: f64,
     /// The same, exactly, if it is a whole number.
     whole: Option<i128>,
@@ -13,7 +15,7 @@ impl Nodata {
     ///
     /// # Errors
     /// If it is no number.
-    pub(super) fn parse(text: &[u8]) -> Result<Option<Self>, ()> {
+    pub(crate) fn parse(text: &[u8]) -> Result<Option<Self>, ()> {
         let text = std::str::from_utf8(text).map_err(|_| ())?;
         let text = text.trim_matches(|c: char| c == '\0' || c.is_ascii_whitespace());
         if text.is_empty() {
@@ -55,6 +57,23 @@ impl Nodata {
     pub(super) fn is_f64(&self, value: f64) -> bool {
         let marker = self.number;
         value == marker || (value - marker).abs() < f64::from(f32::EPSILON) * (value + marker).abs() * 2.0
+    }
+}
+
+/// Whether both mark the same numbers.
+impl PartialEq for Nodata {
+    fn eq(&self, other: &Self) -> bool {
+        let same = self.number == other.number || (self.number.is_nan() && other.number.is_nan());
+        same && self.whole == other.whole
+    }
+}
+
+impl fmt::Display for Nodata {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.whole {
+            Some(whole) => write!(f, "{whole}"),
+            None => write!(f, "{}", self.number),
+        }
     }
 }
 

@@ -1,10 +1,13 @@
 //! How the stored numbers of a file become its values.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::accept::Refused;
 use super::metadata::{Baseline, Metadata, UNSCALE};
+use super::stated::Stated;
 use crate::bandcheck::Scaling;
 
 /// What is done about a scale and an offset that a file states for its bands.
@@ -29,7 +32,7 @@ pub enum BaselineOffset {
 }
 
 /// How the numbers of a file are read.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Numbers {
     /// None if a file that states a scale or an offset is refused.
     pub(crate) file_scaling: Option<FileScaling>,
@@ -38,6 +41,8 @@ pub(crate) struct Numbers {
     pub(crate) baseline_offset: Option<BaselineOffset>,
     /// A number that marks missing pixels, besides the file's own.
     pub(crate) nodata: Option<f32>,
+    /// What a catalogue says of the file.
+    pub(crate) stated: Option<Arc<Stated>>,
 }
 
 impl Numbers {
@@ -47,9 +52,16 @@ impl Numbers {
         applied_later: Scaling { scale: 1.0, offset: 0.0 },
         baseline_offset: None,
         nodata: None,
+        stated: None,
     };
 
-    /// What is applied to each band of a file with these metadata; nothing if it is empty.
+    /// What a catalogue says of the scale and offset of the file, unless only its baseline counts.
+    pub(crate) fn stated_scaling(&self) -> Option<&Stated> {
+        self.stated.as_deref().filter(|_| self.baseline_offset != Some(BaselineOffset::Remove))
+    }
+
+    /// What is applied to each band of a file with these metadata, of which no catalogue says anything; nothing if it
+    /// is empty.
     ///
     /// # Errors
     /// If it is unclear what the numbers mean.

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use super::accept::Refused;
 use super::decode::Layout;
+use super::nodata::Nodata;
 use super::source::Source;
 use super::values::{Rows, Values};
 use crate::error::DataError;
@@ -12,6 +13,8 @@ use crate::error::DataError;
 /// The pixels of a directory.
 pub(super) struct Pixels {
     pub(super) layout: Layout,
+    /// The value of missing data that a catalogue states, where the file has none.
+    pub(super) stated_nodata: Option<Nodata>,
     kept: VecDeque<(usize, Values)>,
     /// Bytes of what is kept, and most of them.
     size: usize,
@@ -29,7 +32,7 @@ pub(super) struct Window {
 
 impl Pixels {
     pub(super) const fn new(layout: Layout, most: usize) -> Self {
-        Self { layout, kept: VecDeque::new(), size: 0, most }
+        Self { layout, stated_nodata: None, kept: VecDeque::new(), size: 0, most }
     }
 
     /// The values inside a window, in the order band, row, column. Pixels outside the image, and those with the
@@ -76,13 +79,16 @@ impl Pixels {
 
     /// Copies a part of a strip or tile, which is decoded if it is not kept.
     fn copy(&mut self, source: &Source, at: usize, rows: &mut Rows<'_>) -> Result<(), DataError> {
-        let nodata = self.layout.accepted.nodata;
+        let own = self.layout.accepted.nodata;
+        let nodata = own.or(self.stated_nodata);
         let values = match self.kept.iter().position(|(kept, _)| *kept == at) {
             Some(place) => &self.kept[place].1,
             None => match self.layout.decode(source, at)? {
                 Some(values) => self.keep(at, values),
                 None => {
-                    rows.set(self.layout.accepted.kind.left_out(nodata));
+                    let fill = self.layout.accepted.kind.left_out(own);
+                    let missing = self.stated_nodata.is_some_and(|stated| stated.is_f32(fill));
+                    rows.set(if missing { f32::NAN } else { fill });
                     return Ok(());
                 }
             },

@@ -15,6 +15,7 @@ use super::metadata::{Baseline, Metadata, check_beside};
 use super::numbers::Numbers;
 use super::pixels::{Pixels, Window};
 use super::source::Source;
+use super::stated::scale;
 use crate::bandcheck::Scaling;
 use crate::error::DataError;
 use crate::georeference::{GeoReference, Grid};
@@ -98,10 +99,17 @@ impl GeoTiff {
         let reference = reference(&file, &directory);
         let bands = layout.accepted.samples;
         let metadata = Metadata::read(&file, &directory, bands, path).map_err(refuse)?;
-        let scaling = numbers.scaling(&metadata, bands).map_err(refuse)?;
+        let scaling = match numbers.stated_scaling() {
+            Some(stated) => stated.scaling(&metadata.scaling, bands, &numbers).map_err(fail)?,
+            None => numbers.scaling(&metadata, bands).map_err(refuse)?,
+        };
+        let own = layout.accepted.nodata;
+        let stated = numbers.stated.as_ref().map(|stated| stated.nodata(own, mask.is_some(), bands));
         let baseline = metadata.baseline;
         let mask = mask.map(|layout| Pixels::new(layout, CACHE / 8));
-        Ok(Self { source, pixels: Pixels::new(layout, CACHE), mask, reference, scaling, baseline, numbers })
+        let mut pixels = Pixels::new(layout, CACHE);
+        pixels.stated_nodata = stated.transpose().map_err(fail)?.flatten();
+        Ok(Self { source, pixels, mask, reference, scaling, baseline, numbers })
     }
 
     /// Width in pixels.
@@ -144,7 +152,9 @@ impl GeoTiff {
         let Accepted { kind, codec, nodata, .. } = &self.pixels.layout.accepted;
         // Floats may be no number, and LERC has a mask of its own.
         let whole = !kind.is_float() && !matches!(codec, Codec::Lerc);
-        whole && nodata.is_none() && self.numbers.nodata.is_none() && self.mask.is_none()
+        let stated = self.pixels.stated_nodata.is_some() || self.numbers.nodata.is_some();
+        let marked = nodata.is_some() || stated;
+        whole && !marked && self.mask.is_none()
     }
 
     /// Width and height in pixels of a strip or tile, which is decoded as a whole.
@@ -194,11 +204,7 @@ impl GeoTiff {
         if let Some(nodata) = self.numbers.nodata {
             data.iter_mut().filter(|value| **value == nodata).for_each(|value| *value = f32::NAN);
         }
-        for (band, Scaling { scale, offset }) in
-            data.chunks_exact_mut((width * height).max(1)).zip(&self.scaling)
-        {
-            band.iter_mut().for_each(|value| *value = (f64::from(*value) * scale + offset) as f32);
-        }
+        scale(&mut data, width * height, &self.scaling);
         Ok(data)
     }
 }

@@ -34,6 +34,9 @@ pub(super) fn of_part(dataset: &Dataset, split: Split, bands: &[String], entries
         dataset.each_file(*entry, &mut |file| {
             add(file.as_os_str().as_encoded_bytes());
             add(&stamp(file));
+            if let Some(stated) = dataset.stated(file) {
+                add(format!("{stated:?}").as_bytes());
+            }
         });
     }
     hasher.finish()
