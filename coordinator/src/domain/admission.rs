@@ -13,6 +13,7 @@ use eosfed_common::metric::{self, Metric};
 use eosfed_common::plan::{FederatedAdmission, Floor, JobSpec, MAX_SAMPLES, OneShotAdmission};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::report::{EvaluationReport, TrainingReport};
+use eosfed_common::scoring::ScoredPart;
 use eosfed_common::weights::{Verified, WeightsError};
 
 use super::target::Target;
@@ -227,19 +228,23 @@ impl ScreenedStatistics {
 pub struct ScreenedEvaluation(EvaluationSubmission);
 
 impl ScreenedEvaluation {
-    /// Checks scores: they need samples, no more than the institution has stated of its validation part, at
+    /// Checks scores: they need samples, no more than the institution has stated of the part that was scored, at
     /// least one metric, and plausible values.
     ///
     /// # Errors
     /// The first broken rule.
     pub fn screen(submission: EvaluationSubmission, stated: Option<PartSizes>) -> Result<Self, Refusal> {
-        let EvaluationReport { samples, metrics, scoring: _, energy } = &submission.report;
+        let EvaluationReport { samples, metrics, scoring, energy } = &submission.report;
         if !(1..=MAX_SAMPLES).contains(samples) {
             let message = format!("`samples` must be between 1 and {MAX_SAMPLES}, found `{samples}`");
             return Err(Refusal::new(Reason::Malformed, message));
         }
         if let Some(stated) = stated {
-            check_part("validation", *samples, stated.validation)?;
+            // Clients of before do not say what they have scored: it was the validation part.
+            match scoring.as_ref().map_or(ScoredPart::Validation, |scoring| scoring.part) {
+                ScoredPart::Validation => check_part("validation", *samples, stated.validation)?,
+                ScoredPart::Test => check_part("test", *samples, stated.test)?,
+            }
         }
         if metrics.is_empty() {
             return Err(Refusal::new(Reason::Malformed, "`metrics` must hold at least one score"));
@@ -349,4 +354,32 @@ pub fn weights_refusal(error: &WeightsError, blob: &BlobRef) -> Refusal {
         }
     };
     Refusal::new(reason, format!("the update {} is refused: {what}", blob.digest))
+}
+
+#[cfg(test)]
+mod tests {
+    use eosfed_common::scoring::Scoring;
+    use eosfed_testkit::submissions;
+
+    use super::*;
+    use crate::testing::token;
+
+    #[test]
+    fn scores_are_bounded_by_the_stated_size_of_the_part_that_was_scored() {
+        let id = "j-00000001.0.1.west".parse().unwrap();
+        let stated = PartSizes { training: 100, validation: 11, test: 12 };
+        let screen = |part: Option<ScoredPart>, stated: PartSizes| {
+            let mut report = submissions::scores(12, 0.5);
+            report.scoring = part.map(|part| Box::new(Scoring { part, ..submissions::scoring() }));
+            let scores = submissions::evaluation(&id, &token(1), report);
+            ScreenedEvaluation::screen(scores, Some(stated)).map(|_| ()).map_err(|refusal| refusal.message)
+        };
+        screen(Some(ScoredPart::Test), stated).unwrap();
+        for part in [None, Some(ScoredPart::Validation)] {
+            let refused = screen(part, stated).unwrap_err();
+            assert!(refused.contains("at most the 11 of the validation part"), "{refused}");
+        }
+        let refused = screen(Some(ScoredPart::Test), PartSizes { test: 11, ..stated }).unwrap_err();
+        assert!(refused.contains("at most the 11 of the test part"), "{refused}");
+    }
 }
