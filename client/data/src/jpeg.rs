@@ -1,18 +1,20 @@
-//! JPEG streams (ITU-T T.81), in files of their own and in TIFF files. The decoder shows grey where a stream
-//! is cut short, and wrong colours where components are not interleaved, so a stream is checked before it
-//! is decoded.
+//! JPEG streams (ITU-T T.81), in files of their own and in TIFF files. libjpeg decodes them, as it does for GDAL and
+//! Pillow, so the numbers are theirs. It goes on with grey where a stream is damaged; here it stops.
 
-use zune_jpeg::JpegDecoder;
-use zune_jpeg::zune_core::bytestream::ZCursor;
-use zune_jpeg::zune_core::colorspace::ColorSpace;
-use zune_jpeg::zune_core::options::DecoderOptions;
+use std::ffi::{CStr, c_int};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use mozjpeg::ColorSpace;
+use mozjpeg::decompress::DecompressBuilder;
+use mozjpeg_sys::{jpeg_common_struct, jpeg_error_mgr, jpeg_std_error};
 
 const START_OF_IMAGE: u8 = 0xd8;
 const END_OF_IMAGE: u8 = 0xd9;
 const START_OF_SCAN: u8 = 0xda;
 /// Huffman coded: baseline, extended sequential and progressive.
 const SUPPORTED_FRAMES: [u8; 3] = [0xc0, 0xc1, 0xc2];
-const PROGRESSIVE: u8 = 0xc2;
+/// Most scans of a stream. Encoders write about ten; each one costs a pass over all pixels.
+const MOST_SCANS: usize = 100;
 
 /// What is wrong with a stream.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,20 +47,14 @@ pub(crate) struct Frame {
     pub(crate) height: u16,
     /// 1, 3 or 4.
     pub(crate) components: u8,
-    /// Whether a component has fewer samples than there are pixels.
-    pub(crate) subsampled: bool,
-    progressive: bool,
-    /// Whether there are no bytes between segments.
-    clean: bool,
 }
 
 /// Checks a whole stream.
 ///
 /// # Errors
-/// If it is cut short or damaged, or if the decoder would read it wrongly: other than 1, 3 or 4 components,
-/// components that are not interleaved, or a first component that is coarser across than another.
+/// If it is cut short, or has other than 1, 3 or 4 components of 8 bits.
 pub(crate) fn check_stream(stream: &[u8]) -> Result<Frame, JpegError> {
-    let mut walk = Walk { stream, at: 0, clean: true };
+    let mut walk = Walk { stream, at: 0 };
     if walk.marker()? != START_OF_IMAGE {
         return Err(damaged("a JPEG stream must begin with marker SOI (0xFFD8)"));
     }
@@ -70,9 +66,14 @@ pub(crate) fn check_stream(stream: &[u8]) -> Result<Frame, JpegError> {
             // Restart markers and TEM stand alone.
             0xd0..=0xd7 | 0x01 => {}
             START_OF_SCAN => {
-                let frame = frame.ok_or_else(|| damaged("marker SOS must follow a frame header (SOF)"))?;
-                check_scan(walk.segment()?, frame)?;
+                frame.ok_or_else(|| damaged("marker SOS must follow a frame header (SOF)"))?;
+                walk.segment()?;
                 scans += 1;
+                if scans > MOST_SCANS {
+                    let found =
+                        format!("a JPEG stream must have at most {MOST_SCANS} scans (SOS), found more");
+                    return Err(JpegError::Unsupported(found));
+                }
                 walk.skip_entropy_coded();
             }
             // DHT, JPG and DAC lie among the frame headers.
@@ -86,37 +87,87 @@ pub(crate) fn check_stream(stream: &[u8]) -> Result<Frame, JpegError> {
         }
     }
     let frame = frame.filter(|_| scans > 0);
-    let frame =
-        frame.ok_or_else(|| damaged("a JPEG stream must have a frame header (SOF) and a scan (SOS)"))?;
-    Ok(Frame { clean: walk.clean, ..frame })
+    frame.ok_or_else(|| damaged("a JPEG stream must have a frame header (SOF) and a scan (SOS)"))
 }
 
-/// The numbers of all pixels, component by component within a pixel, row by row. [`check_stream`] gives the
-/// frame. CMYK becomes red, green and blue under [`Colours::Shown`].
+/// The numbers of all pixels, component by component within a pixel, row by row, of a stream that
+/// [`check_stream`] has accepted. Colours that are coarser than brightness are smoothed. CMYK becomes red, green
+/// and blue under [`Colours::Shown`].
 ///
 /// # Errors
 /// If the stream is damaged, or contradicts [`Colours::FromYCbCr`].
-pub(crate) fn decode(stream: &[u8], frame: Frame, colours: Colours) -> Result<Vec<u8>, JpegError> {
-    let options = DecoderOptions::default()
-        .set_max_width(usize::from(frame.width))
-        .set_max_height(usize::from(frame.height))
-        // Damaged data is an error, not grey; bytes between segments are harmless.
-        .set_strict_mode(frame.clean);
-    let fail = |error| damaged(&format!("{error:?}"));
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(stream), options);
-    decoder.decode_headers().map_err(fail)?;
-    let stored =
-        decoder.input_colorspace().ok_or_else(|| damaged("a JPEG stream must have a colour space"))?;
-    let wanted = match (colours, stored) {
-        (Colours::Stored, stored) | (Colours::Shown, stored @ ColorSpace::Luma) => stored,
-        (Colours::FromYCbCr, ColorSpace::YCbCr) | (Colours::Shown, _) => ColorSpace::RGB,
+pub(crate) fn decode(stream: &[u8], colours: Colours) -> Result<Vec<u8>, JpegError> {
+    let decoded = catch_unwind(AssertUnwindSafe(|| decode_or_unwind(stream, colours)));
+    decoded.unwrap_or_else(|cause| match cause.downcast::<String>() {
+        Ok(said) => Err(JpegError::Damaged(*said)),
+        Err(cause) => resume_unwind(cause),
+    })
+}
+
+/// Like [`decode`], but libjpeg's errors unwind with their text.
+fn decode_or_unwind(stream: &[u8], colours: Colours) -> Result<Vec<u8>, JpegError> {
+    let fail =
+        |error: std::io::Error| JpegError::Damaged(format!("the JPEG stream cannot be decoded: {error}"));
+    let decoder = DecompressBuilder::new().with_err(strict()).from_mem(stream).map_err(fail)?;
+    let wanted = match (colours, decoder.color_space()) {
+        (Colours::Stored, stored) | (Colours::Shown, stored @ ColorSpace::JCS_GRAYSCALE) => stored,
+        (Colours::Shown, ColorSpace::JCS_CMYK | ColorSpace::JCS_YCCK) => ColorSpace::JCS_CMYK,
+        (Colours::FromYCbCr, ColorSpace::JCS_YCbCr) | (Colours::Shown, _) => ColorSpace::JCS_RGB,
         (Colours::FromYCbCr, stored) => {
             let found = format!("a JPEG stream of YCbCr must not say that it is other, found `{stored:?}`");
             return Err(JpegError::Unsupported(found));
         }
     };
-    decoder.set_options(options.jpeg_set_out_colorspace(wanted));
-    decoder.decode().map_err(fail)
+    let mut started = decoder.to_colorspace(wanted).map_err(fail)?;
+    let pixels: Vec<u8> = started.read_scanlines().map_err(fail)?;
+    started.finish().map_err(fail)?;
+    Ok(if colours == Colours::Shown && wanted == ColorSpace::JCS_CMYK { from_cmyk(&pixels) } else { pixels })
+}
+
+/// Red, green and blue of inks that are stored as Adobe's programs do: 255 is none.
+fn from_cmyk(pixels: &[u8]) -> Vec<u8> {
+    let colour = |ink: u8, black: u8| (u16::from(ink) * u16::from(black) / 255) as u8;
+    pixels.chunks_exact(4).flat_map(|inks| [0, 1, 2].map(|at: usize| colour(inks[at], inks[3]))).collect()
+}
+
+/// What libjpeg does at errors and warnings: it stops at both.
+fn strict() -> jpeg_error_mgr {
+    // All fields are numbers, or pointers that may be null; libjpeg then fills them.
+    #[allow(unsafe_code)]
+    let mut errors = unsafe {
+        let mut errors: jpeg_error_mgr = std::mem::zeroed();
+        jpeg_std_error(&mut errors);
+        errors
+    };
+    errors.error_exit = Some(stop);
+    errors.emit_message = Some(stop_at_warnings);
+    errors
+}
+
+extern "C-unwind" fn stop(decoder: &mut jpeg_common_struct) {
+    resume_unwind(Box::new(format!("the JPEG stream cannot be decoded: {}", said(decoder))));
+}
+
+/// A negative level is a warning: damaged data, which libjpeg would fill with grey. Bytes between segments are
+/// harmless.
+extern "C-unwind" fn stop_at_warnings(decoder: &mut jpeg_common_struct, level: c_int) {
+    if level < 0 && !said(decoder).contains("extraneous bytes") {
+        stop(decoder);
+    }
+}
+
+/// The text of libjpeg's present message, with `%u` for its numbers.
+fn said(decoder: &jpeg_common_struct) -> String {
+    // libjpeg sets the error manager before it calls, and its code is a position in its table of C strings.
+    #[allow(unsafe_code)]
+    unsafe {
+        let errors = &*decoder.err;
+        if !(0..=errors.last_jpeg_message).contains(&errors.msg_code) {
+            return format!("message {}", errors.msg_code);
+        }
+        let text = *errors.jpeg_message_table.add(errors.msg_code as usize);
+        CStr::from_ptr(text.cast()).to_string_lossy().into_owned()
+    }
 }
 
 impl Frame {
@@ -155,42 +206,10 @@ fn frame_header(marker: u8, segment: &[u8]) -> Result<Frame, JpegError> {
         let found = format!("marker SOF of a JPEG stream must say its size, found `{width}x{height}`");
         return Err(JpegError::Unsupported(found));
     }
-    let parts: Vec<&[u8]> = parts.chunks_exact(3).take(usize::from(*components)).collect();
-    if parts.len() < usize::from(*components) {
+    if parts.len() < usize::from(*components) * 3 {
         return Err(damaged("the frame header (SOF) of a JPEG stream is too short"));
     }
-    check_sampling(&parts)?;
-    let subsampled = parts.iter().any(|part| part[1] != parts[0][1]);
-    let progressive = marker == PROGRESSIVE;
-    Ok(Frame { width, height, components: *components, subsampled, progressive, clean: true })
-}
-
-/// Checks that no component is finer across than the first one: the decoder assumes this.
-fn check_sampling(parts: &[&[u8]]) -> Result<(), JpegError> {
-    let factors: Vec<[u8; 2]> = parts.iter().map(|part| [part[1] >> 4, part[1] & 0xf]).collect();
-    let first = factors[0][0];
-    if factors.iter().all(|[across, _]| (1..=first).contains(across)) {
-        return Ok(());
-    }
-    let found: Vec<String> = factors.iter().map(|[across, down]| format!("{across}x{down}")).collect();
-    Err(JpegError::Unsupported(format!(
-        "marker SOF of a JPEG stream must give its first component the largest horizontal sampling factor, found `{}`",
-        found.join(", ")
-    )))
-}
-
-fn check_scan(segment: &[u8], frame: Frame) -> Result<(), JpegError> {
-    let Some(components) = segment.first() else {
-        return Err(damaged("the scan header (SOS) of a JPEG stream is too short"));
-    };
-    // A progressive stream stores the components of its later scans one by one; the decoder handles that.
-    if frame.progressive || *components == frame.components {
-        return Ok(());
-    }
-    Err(JpegError::Unsupported(format!(
-        "marker SOS of a JPEG stream must name all {} components, since they must be interleaved, found `{components}`",
-        frame.components
-    )))
+    Ok(Frame { width, height, components: *components })
 }
 
 fn damaged(text: &str) -> JpegError {
@@ -205,7 +224,6 @@ fn unsupported(text: &str) -> JpegError {
 struct Walk<'a> {
     stream: &'a [u8],
     at: usize,
-    clean: bool,
 }
 
 impl<'a> Walk<'a> {
@@ -227,7 +245,6 @@ impl<'a> Walk<'a> {
     fn marker(&mut self) -> Result<u8, JpegError> {
         loop {
             if self.byte()? != 0xff {
-                self.clean = false;
                 continue;
             }
             let mut code = 0xff;
@@ -237,7 +254,6 @@ impl<'a> Walk<'a> {
             if code != 0 {
                 return Ok(code);
             }
-            self.clean = false;
         }
     }
 

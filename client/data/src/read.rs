@@ -84,7 +84,7 @@ fn read_jpeg(path: &Path, limits: &Limits) -> Result<Raster, DataError> {
     let height = frame.height;
     let bands = frame.channels(Colours::Shown);
     limits.check(path, width.into(), height.into(), bands.into())?;
-    let pixels = decode(&stream, frame, Colours::Shown).map_err(refuse)?;
+    let pixels = decode(&stream, Colours::Shown).map_err(refuse)?;
     let interleaved: Vec<f32> = pixels.into_iter().map(f32::from).collect();
     let bands = usize::from(bands);
     let data = sequential(&interleaved, bands);

@@ -167,13 +167,8 @@ impl Layout {
             );
             return Err(Failure::Unsupported(sentence));
         }
-        if frame.subsampled {
-            let sentence = "its JPEG stream must store colours as finely as brightness (1x1), found fewer of them: libtiff \
-                            repeats a colour for its pixels, and the decoder here mixes it with its neighbours";
-            return Err(Failure::Unsupported(sentence.to_owned()));
-        }
         let colours = if self.accepted.ycbcr { Colours::FromYCbCr } else { Colours::Stored };
-        let mut pixels = decode(&stream, frame, colours).map_err(convert)?;
+        let mut pixels = decode(&stream, colours).map_err(convert)?;
         pixels.truncate(shape.width * shape.height * shape.samples);
         Ok(pixels)
     }

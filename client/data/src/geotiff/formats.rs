@@ -53,12 +53,7 @@ pub(super) const COMPRESSIONS: [CompressionFact; 16] = [
     CompressionFact::read(4, "CCITT T.6", Codec::Ccitt, "one band of 1 bit"),
     CompressionFact::read(5, "LZW", Codec::Lzw, ""),
     CompressionFact::refused(6, "JPEG of TIFF 6.0"),
-    CompressionFact::read(
-        7,
-        "JPEG",
-        Codec::Jpeg,
-        "1, 3 or 4 bands in a strip or tile, of unsigned 8 bits, colours as fine as brightness",
-    ),
+    CompressionFact::read(7, "JPEG", Codec::Jpeg, "1, 3 or 4 bands in a strip or tile, of unsigned 8 bits"),
     CompressionFact::read(8, "deflate", Codec::Deflate, ""),
     CompressionFact::read(32773, "PackBits", Codec::PackBits, ""),
     CompressionFact::read(32946, "deflate of Adobe", Codec::Deflate, ""),
