@@ -1,33 +1,60 @@
 //! What the daemon itself reads of the private imagery: whether it can serve an assignment, and the moments
 //! of its bands. This gives out counts and moments only.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use eosfed_common::assignment::{Assignment, BandMoments, Work};
 use eosfed_common::finite::Finite;
+use eosfed_common::ids::DataSetName;
 use eosfed_common::model::STRIDE;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::task::DecodedSamples;
-use eosfed_data::{DataError, Dataset, Limits, SampleCache, SampleSource, Split, fits_encoders};
+use eosfed_data::{
+    DataError, Dataset, DatasetConfig, Limits, SampleCache, SampleSource, Split, fits_encoders,
+};
 
 use crate::condition::{ConditionKind, LocalCondition};
 use crate::data_description::DataDescription;
+use crate::data_sets::{DEFAULT, DataSets, Traits, choose};
 use crate::offload::Blocking;
 
 /// The private imagery, as far as the daemon reads it.
 pub trait Imagery: Clone + Send + Sync + 'static {
-    /// The part of it that cannot be reached now, if any.
-    fn missing(&self) -> impl Future<Output = Option<LocalCondition>> + Send;
+    /// The data set for an assignment, by its name; none if the site has one without a name.
+    fn choose(
+        &self,
+        assignment: &Assignment,
+    ) -> impl Future<Output = Result<Option<DataSetName>, NotChosen>> + Send;
 
-    /// What it has for an assignment; or a refusal with every objection if it cannot serve it.
-    fn check(&self, assignment: &Assignment) -> impl Future<Output = Result<Serving, Refusal>> + Send;
+    /// The part of a data set that cannot be reached now, if any.
+    fn missing(&self, name: Option<&DataSetName>) -> impl Future<Output = Option<LocalCondition>> + Send;
 
-    /// What can be said of it.
-    fn describe(&self) -> impl Future<Output = Result<DataDescription, Refusal>> + Send;
+    /// What a data set has for an assignment; or a refusal with every objection if it cannot serve it.
+    fn check(
+        &self,
+        name: Option<&DataSetName>,
+        assignment: &Assignment,
+    ) -> impl Future<Output = Result<Serving, Refusal>> + Send;
 
-    /// Moments of each of these bands over the training part.
-    fn moments(&self, bands: &[String]) -> impl Future<Output = Result<Vec<BandMoments>, Refusal>> + Send;
+    /// What can be said of the data set of a site that has one without a name; nothing of several.
+    fn describe(&self) -> impl Future<Output = Result<Option<DataDescription>, Refusal>> + Send;
+
+    /// Moments of each of these bands over the training part of a data set.
+    fn moments(
+        &self,
+        name: Option<&DataSetName>,
+        bands: &[String],
+    ) -> impl Future<Output = Result<Vec<BandMoments>, Refusal>> + Send;
+}
+
+/// Why no data set is chosen for an assignment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotChosen {
+    /// This will change.
+    Condition(LocalCondition),
+    /// This will not.
+    Refusal(Refusal),
 }
 
 /// What the imagery has for an assignment.
@@ -42,8 +69,8 @@ pub struct Serving {
 /// Imagery in files.
 #[derive(Debug, Clone)]
 pub struct FileImagery {
-    /// `dataset.toml`, or its folder.
-    pub dataset: PathBuf,
+    /// The data sets.
+    pub dataset: DataSets,
     /// Where decoded samples are kept, if they are, for the trainings that follow; there it is also remembered which
     /// tiles of scenes can be used, so that an assignment is answered without reading pixels again.
     pub samples: Option<DecodedSamples>,
@@ -52,16 +79,56 @@ pub struct FileImagery {
 }
 
 impl FileImagery {
-    fn open(&self) -> impl FnOnce() -> Result<Dataset, DataError> + Send + 'static {
-        let Self { dataset, samples, blocking: _ } = self.clone();
-        let tiles = samples.map(|samples| samples.folder);
-        move || Dataset::open_with(&dataset, &Limits::default(), tiles.as_deref())
+    fn open(
+        &self,
+        name: Option<&DataSetName>,
+    ) -> Result<impl FnOnce() -> Result<Dataset, DataError> + Send + 'static, Refusal> {
+        let path = self.path(name).map_err(unfit)?;
+        let tiles = self.samples.clone().map(|samples| samples.folder);
+        Ok(move || Dataset::open_with(&path, &Limits::default(), tiles.as_deref()))
+    }
+
+    fn path(&self, name: Option<&DataSetName>) -> Result<PathBuf, String> {
+        self.dataset.path(name).map(Path::to_owned).ok_or_else(|| no_longer(name))
+    }
+
+    /// What of its description decides about jobs, of each data set with a name.
+    async fn known(&self) -> Result<Vec<(DataSetName, Traits)>, NotChosen> {
+        let mut known = Vec::new();
+        for (name, path) in self.dataset.all() {
+            let Some(name) = name else { continue };
+            if let Some(condition) = self.missing(Some(name)).await {
+                return Err(NotChosen::Condition(condition));
+            }
+            let path = eosfed_data::description(path);
+            let load = move || DatasetConfig::load(&path).map_err(|error| error.to_string());
+            let config = self.blocking.run(load).await.and_then(|loaded| loaded);
+            // It may be the one that is meant.
+            let config = config.map_err(|error| {
+                let why = format!("the data set `{name}` cannot be read, so none can be chosen: {error}");
+                NotChosen::Refusal(unfit(why))
+            })?;
+            known.push((name.clone(), Traits::of(&config)));
+        }
+        Ok(known)
     }
 }
 
 impl Imagery for FileImagery {
-    async fn missing(&self) -> Option<LocalCondition> {
-        let dataset = self.dataset.clone();
+    async fn choose(&self, assignment: &Assignment) -> Result<Option<DataSetName>, NotChosen> {
+        let refused = |why: String| NotChosen::Refusal(unfit(why));
+        if let Some(wanted) = &assignment.dataset {
+            return self.dataset.named(wanted).map(Option::<&DataSetName>::cloned).map_err(refused);
+        }
+        if !self.dataset.are_named() {
+            return Ok(None);
+        }
+        choose(&self.known().await?, assignment).cloned().map(Some).map_err(refused)
+    }
+
+    async fn missing(&self, name: Option<&DataSetName>) -> Option<LocalCondition> {
+        // A data set that is no longer in the settings will not come back.
+        let dataset = self.path(name).ok()?;
         let found = self.blocking.run(move || eosfed_data::missing(&dataset)).await;
         let problem = found.unwrap_or_else(Some)?;
         let advice = "make it available, or correct `dataset` in client.toml";
@@ -71,26 +138,40 @@ impl Imagery for FileImagery {
         ))
     }
 
-    async fn check(&self, assignment: &Assignment) -> Result<Serving, Refusal> {
-        let open = self.open();
+    async fn check(&self, name: Option<&DataSetName>, assignment: &Assignment) -> Result<Serving, Refusal> {
+        let open = self.open(name)?;
         let assignment = assignment.clone();
         self.blocking.run(move || check(open, &assignment)).await.unwrap_or_else(|error| Err(unfit(error)))
     }
 
-    async fn describe(&self) -> Result<DataDescription, Refusal> {
-        let open = self.open();
-        let describe = move || open().map(|open| DataDescription::of(&open));
+    async fn describe(&self) -> Result<Option<DataDescription>, Refusal> {
+        if self.dataset.are_named() {
+            return Ok(None);
+        }
+        let open = self.open(None)?;
+        let describe = move || open().map(|open| Some(DataDescription::of(&open)));
         self.blocking.run(describe).await.map_err(unfit)?.map_err(|error| unfit(error.to_string()))
     }
 
-    async fn moments(&self, bands: &[String]) -> Result<Vec<BandMoments>, Refusal> {
-        let open = self.open();
+    async fn moments(
+        &self,
+        name: Option<&DataSetName>,
+        bands: &[String],
+    ) -> Result<Vec<BandMoments>, Refusal> {
+        let open = self.open(name)?;
         let bands = bands.to_owned();
         let kept = self.samples.clone().map(|DecodedSamples { folder, bytes }| SampleCache { folder, bytes });
         let compute = move || moments(open()?, &bands, kept.as_ref());
         let computed = self.blocking.run(compute).await.map_err(unfit)?;
         computed.map_err(|error| unfit(error.to_string()))
     }
+}
+
+/// The sentence about work for a data set that the settings no longer have.
+#[must_use]
+pub fn no_longer(name: Option<&DataSetName>) -> String {
+    let name = name.map_or(DEFAULT, DataSetName::as_str);
+    format!("the data set `{name}`, for which the work was accepted, is no longer in client.toml")
 }
 
 fn unfit(why: String) -> Refusal {

@@ -16,6 +16,7 @@ pub mod coordinator;
 pub mod daemon;
 pub mod dashboard;
 pub mod data_description;
+pub mod data_sets;
 pub mod document;
 pub mod egress;
 pub mod encoded;

@@ -14,6 +14,7 @@ use eosfed_transport::proxy::{Proxy, ProxyError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::data_sets::DataSets;
 use crate::policy::{self, Policy};
 use crate::sandbox::{SandboxSettings, TrainerLimits};
 use crate::site_log::SiteLogSettings;
@@ -213,8 +214,8 @@ pub struct Settings {
     /// The coordinator's address, `https://HOST:PORT`.
     #[schemars(extend("x-rule" = "begins with `https://`"))]
     pub coordinator: String,
-    /// `dataset.toml`, or its folder.
-    pub dataset: PathBuf,
+    /// `dataset.toml`, or its folder; or several tables `[[dataset]]`.
+    pub dataset: DataSets,
     /// The HTTP proxy for connections to the coordinator, `http://HOST:PORT`. Default: none.
     pub proxy: Option<String>,
     /// A file of one line, `USER:PASSWORD`, for a proxy that requires it. Only its owner may read it.
@@ -388,7 +389,8 @@ mod tests {
     fn any_path_can_be_written_into_the_sample() {
         let path = Path::new("/srv/a \"b\"\\c");
         let settings = parsed(&Settings::commented("https://[::1]:1", Some(path), None, None)).unwrap();
-        assert_eq!((settings.coordinator.as_str(), settings.dataset.as_path()), ("https://[::1]:1", path));
+        assert_eq!(settings.coordinator, "https://[::1]:1");
+        assert_eq!(settings.dataset, DataSets::from(path.to_owned()));
         let proxy = Some("http://proxy:3128");
         let settings = parsed(&Settings::commented("https://[::1]:1", None, proxy, Some(path))).unwrap();
         assert_eq!(

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use eosfed_common::assignment::{Assignment, BandMoments, BlobRef, Lease};
 use eosfed_common::clock::Timestamp;
-use eosfed_common::ids::IdempotencyKey;
+use eosfed_common::ids::{DataSetName, IdempotencyKey};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::report::{EvaluationReport, TrainingReport};
 use eosfed_common::weights::Encoding;
@@ -29,6 +29,9 @@ pub struct HeldAssignment {
     /// The condition of this machine that the work waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait: Option<LocalWait>,
+    /// The data set that it is for, by its name; absent where the site has one without a name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dataset: Option<DataSetName>,
 }
 
 /// A running trainer, as it can be found again after this daemon was killed.
@@ -233,6 +236,7 @@ mod tests {
             key: "1".repeat(32).parse().unwrap(),
             since: Timestamp(7),
             wait: None,
+            dataset: None,
         };
         let state = State::Training { held: Box::new(held), crash_count: 1, process: None };
         let text = serde_json::to_string(&state).unwrap();

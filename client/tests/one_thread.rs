@@ -15,7 +15,7 @@ use eosfed_client::daemon::{
 };
 use eosfed_client::data_description::DataDescription;
 use eosfed_client::egress::PolicySource;
-use eosfed_client::imagery::{Imagery, Serving};
+use eosfed_client::imagery::{Imagery, NotChosen, Serving};
 use eosfed_client::journal::Journal;
 use eosfed_client::offload::Blocking;
 use eosfed_client::policy::Policy;
@@ -29,7 +29,7 @@ use eosfed_common::assignment::{
 };
 use eosfed_common::clock::{Clock, SystemClock, Timestamp};
 use eosfed_common::data_statement::{PartSizes, SignedDataStatement};
-use eosfed_common::ids::{AssignmentId, LeaseToken};
+use eosfed_common::ids::{AssignmentId, DataSetName, LeaseToken};
 use eosfed_common::plan::JobKind;
 use eosfed_common::policy_summary::SignedPolicySummary;
 use eosfed_common::refusal::{Reason, Refusal};
@@ -220,27 +220,37 @@ impl RunningTrainer for Running {
 #[derive(Clone)]
 struct NoImagery;
 
-impl Imagery for NoImagery {
-    async fn missing(&self) -> Option<LocalCondition> {
-        None
-    }
-
-    async fn check(&self, _: &Assignment) -> Result<Serving, Refusal> {
-        Ok(Serving { samples: 1000, data: self.describe().await? })
-    }
-
-    async fn describe(&self) -> Result<DataDescription, Refusal> {
-        Ok(DataDescription {
+impl NoImagery {
+    fn described(&self) -> DataDescription {
+        DataDescription {
             name: String::new(),
             task: eosfed_common::model::Task::Classification,
             bands: vec!["red".to_owned()],
             classes: Vec::new(),
             samples: PartSizes { training: 1000, validation: 0, test: 0 },
             inventory: eosfed_common::digest::Digest::of(b"none"),
-        })
+        }
+    }
+}
+
+impl Imagery for NoImagery {
+    async fn choose(&self, _: &Assignment) -> Result<Option<DataSetName>, NotChosen> {
+        Ok(None)
     }
 
-    async fn moments(&self, _: &[String]) -> Result<Vec<BandMoments>, Refusal> {
+    async fn missing(&self, _: Option<&DataSetName>) -> Option<LocalCondition> {
+        None
+    }
+
+    async fn check(&self, _: Option<&DataSetName>, _: &Assignment) -> Result<Serving, Refusal> {
+        Ok(Serving { samples: 1000, data: self.described() })
+    }
+
+    async fn describe(&self) -> Result<Option<DataDescription>, Refusal> {
+        Ok(Some(self.described()))
+    }
+
+    async fn moments(&self, _: Option<&DataSetName>, _: &[String]) -> Result<Vec<BandMoments>, Refusal> {
         panic!("no statistics are asked for")
     }
 }

@@ -11,7 +11,7 @@ use crate::card::BandNormalisation;
 use crate::clock::Timestamp;
 use crate::digest::Digest;
 use crate::finite::Finite;
-use crate::ids::{AssignmentId, IdempotencyKey, LeaseToken};
+use crate::ids::{AssignmentId, DataSetName, IdempotencyKey, LeaseToken};
 use crate::model::{ModelSpec, signature};
 use crate::plan::{
     JobKind, Problem, StrategyName, Training, check_bands, check_input_size, check_model, check_training,
@@ -81,6 +81,9 @@ pub struct Assignment<T = TrainingTarget> {
     pub min_institutions: u32,
     /// Whether the institution holds the lease.
     pub accepted: bool,
+    /// The data set that the plan asks for, by its name at the institution.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dataset: Option<DataSetName>,
     /// The work.
     pub work: Work,
 }
@@ -101,9 +104,20 @@ impl<T> Assignment<T> {
     /// The assignment with another description of its training target.
     #[must_use]
     pub fn with<U>(self, describe: impl FnOnce(T) -> U) -> Assignment<U> {
-        let Self { id, job_name, kind, training_target, deadline, min_institutions, accepted, work } = self;
+        let Self { id, job_name, kind, training_target, deadline, min_institutions, accepted, dataset, work } =
+            self;
         let training_target = describe(training_target);
-        Assignment { id, job_name, kind, training_target, deadline, min_institutions, accepted, work }
+        Assignment {
+            id,
+            job_name,
+            kind,
+            training_target,
+            deadline,
+            min_institutions,
+            accepted,
+            dataset,
+            work,
+        }
     }
 }
 

@@ -92,6 +92,10 @@ text_id!(
     SpecialistName, "a specialist name", NAME_RULE, is_name
 );
 text_id!(
+    /// The name of a data set of an institution: `coast`. Plans can ask for it.
+    DataSetName, "a data set name", NAME_RULE, is_name
+);
+text_id!(
     /// A submitted job: `j-` and eight hexadecimal digits.
     JobId, "a job id", "use `j-` and eight lower-case hexadecimal digits",
     |text| text.strip_prefix("j-").is_some_and(|rest| is_lower_hex(rest, 8))

@@ -31,7 +31,7 @@ pub use bandcheck::{
 };
 pub use config::{DatasetConfig, Layout, OneOrMany, SplitBy, SplitConfig, Where};
 pub use crop::{CropReport, Window, crop, crop_mask};
-pub use dataset::{Chunks, Dataset, Loaded};
+pub use dataset::{Chunks, Dataset, Loaded, description};
 pub use error::DataError;
 pub use georeference::{Agreement, Difference, GeoReference, Grid, TOLERANCE as GRID_TOLERANCE};
 pub use geotiff::{

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use eosfed_client::coordinator::{Coordinator as _, GrpcCoordinator};
+use eosfed_client::data_sets::{DataSets, Traits};
 use eosfed_client::document::{CheckFinding, CheckReport};
 use eosfed_client::policy::Privacy;
 use eosfed_client::settings::Settings;
@@ -13,9 +14,10 @@ use eosfed_client::settings::load_policy;
 use eosfed_client::site::Site;
 use eosfed_client::spent::Spent;
 use eosfed_common::clock::{Clock as _, SystemClock, Timestamp};
+use eosfed_common::ids::DataSetName;
 use eosfed_common::model::STRIDE;
 use eosfed_common::outln;
-use eosfed_data::{Dataset, Limits, Split, fits_encoders};
+use eosfed_data::{Dataset, DatasetConfig, Limits, Split, fits_encoders};
 use eosfed_transport::certificate::Certificate;
 use eosfed_transport::channel::ChannelOptions;
 use eosfed_transport::meter::Meter;
@@ -62,30 +64,32 @@ pub(super) fn print(report: &CheckReport) {
 /// Looks at each thing that `run` needs.
 pub(super) fn check(site: &Site) -> anyhow::Result<CheckReport> {
     let settings = settings(site, None).map_err(|error| format!("{error:#}"));
-    let mut findings = vec![
+    let mut findings = [
         ("identity", identity(site)),
         ("settings", settings.clone().map(|_| site.settings().display().to_string())),
         ("policy", policy(site)),
         ("privacy", privacy(site)),
-    ];
+    ]
+    .map(|(what, finding)| (what.to_owned(), finding))
+    .to_vec();
     if let Ok(settings) = &settings {
         findings.extend(of_this_machine(site, settings));
         let runtime = runtime()?;
         let proxy = settings.proxy.is_some().then(|| runtime.block_on(proxy(settings)));
-        findings.extend(proxy.clone().map(|finding| ("proxy", finding)));
+        findings.extend(proxy.clone().map(|finding| ("proxy".to_owned(), finding)));
         // Without a tunnel through the proxy, the coordinator cannot be checked.
         if !matches!(proxy, Some(Err(_))) {
             let (finding, clock) = match runtime.block_on(coordinator(site, settings)) {
                 Ok((found, now)) => (Ok(found), now.map(|now| judge_clock(now, SystemClock.now()))),
                 Err(problem) => (Err(problem), None),
             };
-            findings.push(("coordinator", finding));
-            findings.extend(clock.map(|finding| ("clock", finding)));
+            findings.push(("coordinator".to_owned(), finding));
+            findings.extend(clock.map(|finding| ("clock".to_owned(), finding)));
         }
     }
     let ok = findings.iter().all(|(_, finding)| finding.is_ok());
     let findings = findings.into_iter().map(|(what, finding)| CheckFinding {
-        what: what.to_owned(),
+        what,
         ok: finding.is_ok(),
         message: finding.unwrap_or_else(|problem| problem),
     });
@@ -93,14 +97,15 @@ pub(super) fn check(site: &Site) -> anyhow::Result<CheckReport> {
 }
 
 /// What a job will need of this machine. The data set is opened and the training program is started.
-pub(super) fn of_this_machine(site: &Site, settings: &Settings) -> [(&'static str, Finding); 5] {
-    [
-        ("data set", dataset(&settings.dataset)),
+pub(super) fn of_this_machine(site: &Site, settings: &Settings) -> Vec<(String, Finding)> {
+    let of_machine = [
         ("trainer", machine::trainer(settings)),
         ("sandbox", machine::sandbox(settings)),
         ("limits", machine::limits(settings)),
         ("disk", machine::room(site.path())),
-    ]
+    ];
+    let of_machine = of_machine.map(|(what, finding)| (what.to_owned(), finding));
+    data_sets(&settings.dataset).into_iter().chain(of_machine).collect()
 }
 
 /// Compares the coordinator's clock with that of this machine.
@@ -150,6 +155,37 @@ fn privacy(site: &Site) -> Finding {
     let found =
         format!("spent epsilon {spent:.2} of {max_epsilon} at delta {delta:e}; {left} more updates fit");
     if left == 0 { Err(format!("{found}: updates are declined")) } else { Ok(found) }
+}
+
+/// What each data set holds, and of several whether jobs that name none can tell them apart.
+fn data_sets(all: &DataSets) -> Vec<(String, Finding)> {
+    let what = |name: Option<&DataSetName>| {
+        name.map_or_else(|| "data set".to_owned(), |name| format!("data set {name}"))
+    };
+    let mut findings: Vec<_> = all.all().map(|(name, path)| (what(name), dataset(path))).collect();
+    if all.are_named() {
+        findings.push(("data sets".to_owned(), told_apart(all)));
+    }
+    findings
+}
+
+fn told_apart(all: &DataSets) -> Finding {
+    let traits = |(name, path): (Option<&DataSetName>, &Path)| {
+        let config = DatasetConfig::load(&eosfed_data::description(path)).ok()?;
+        Some((name?.clone(), Traits::of(&config)))
+    };
+    let known: Vec<_> = all.all().filter_map(traits).collect();
+    let pair = known.iter().enumerate().find_map(|(at, (name, one))| {
+        let same = known[..at].iter().find(|(_, other)| one.is_like(other));
+        same.map(|(other, _)| format!("`{other}` and `{name}`"))
+    });
+    Ok(match pair {
+        None => format!("a job finds its own of {} by task, bands and classes", all.all().count()),
+        Some(pair) => format!(
+            "{pair} have the same task and classes, so a job whose bands both have must name one (`dataset` in \
+             `[participation]` of its plan)"
+        ),
+    })
 }
 
 /// What the data set holds.

@@ -93,7 +93,7 @@ impl Run {
             institution = %credentials.institution,
             coordinator = %settings.coordinator,
             proxy = options.proxy.as_ref().map(tracing::field::display),
-            dataset = %settings.dataset.display(),
+            dataset = %settings.dataset,
             "eosfed-client"
         );
         log_expiry(&credentials);
@@ -266,7 +266,8 @@ fn log_expiry(credentials: &Credentials) {
 fn log_problems(site: &Site, settings: &Settings) {
     let (site, settings) = (site.clone(), settings.clone());
     let look = move || {
-        let findings = [("policy", policy(&site))].into_iter().chain(of_this_machine(&site, &settings));
+        let findings =
+            [("policy".to_owned(), policy(&site))].into_iter().chain(of_this_machine(&site, &settings));
         for (what, finding) in findings {
             match finding {
                 Ok(found) => tracing::debug!(what, "{found}"),

@@ -31,11 +31,12 @@ pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 pub(super) fn settings(site: &Site, dataset: Option<&Path>) -> anyhow::Result<Settings> {
     let mut settings = Settings::load(&site.settings())?;
     if let Some(dataset) = dataset {
-        settings.dataset = dataset.to_owned();
+        settings.dataset = dataset.to_owned().into();
     }
-    let dataset = &settings.dataset;
     // The training program may run elsewhere: a relative path would mean something else there.
-    settings.dataset = std::path::absolute(dataset).with_context(|| dataset.display().to_string())?;
+    settings.dataset = settings
+        .dataset
+        .with_paths(|path| std::path::absolute(path).with_context(|| path.display().to_string()))?;
     Ok(settings)
 }
 

@@ -19,6 +19,7 @@ use super::disk_space::DiskSpace;
 use super::traces::Traces;
 use super::watcher::Watcher;
 use crate::coordinator::{Coordinator, GrpcCoordinator};
+use crate::data_sets::DataSets;
 use crate::egress::PolicySource;
 use crate::imagery::{FileImagery, Imagery};
 use crate::journal::{Journal, SiteJournal};
@@ -94,8 +95,8 @@ pub struct Parts<E: Environment> {
 /// The settings of every task.
 #[derive(Debug, Clone)]
 pub struct TaskSettings {
-    /// `dataset.toml`, or its folder.
-    pub dataset: PathBuf,
+    /// The data sets.
+    pub dataset: DataSets,
     /// Where to compute.
     pub device: DeviceChoice,
     /// Threads for computing; absent: all processors.

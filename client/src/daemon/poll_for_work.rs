@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use eosfed_common::assignment::{Assignment, Work};
 use eosfed_common::digest::Digest;
-use eosfed_common::ids::{AssignmentId, IdempotencyKey};
+use eosfed_common::ids::{AssignmentId, DataSetName, IdempotencyKey};
 use eosfed_common::refusal::{Reason, Refusal};
 use tokio::time::Instant;
 
@@ -17,7 +17,7 @@ use crate::budgets::Direction;
 use crate::condition::{ConditionKind, LocalCondition};
 use crate::coordinator::{Coordinator as _, Greeting, Offers};
 use crate::egress::unreadable;
-use crate::imagery::{Imagery as _, Serving};
+use crate::imagery::{Imagery as _, NotChosen, Serving};
 use crate::policy::{
     Approval, Decision, GivenApproval, Policy, PolicyStatus, Terms, decide, objections_to_amount, refused,
 };
@@ -242,17 +242,17 @@ impl<E: Environment> Daemon<E> {
             Decision::Accept if let Some(refusal) = self.over_limit(&policy.limits, &assignment) => {
                 self.decline(&assignment.id, refusal).await
             }
-            Decision::Accept => match self.obstacle_to(&policy, &assignment).await? {
-                None => {
+            Decision::Accept => match self.data_for(&policy, &assignment).await? {
+                Ok(dataset) => {
                     let approval = approval.filter(|_| policy.approval == Approval::Manual);
                     self.note_acceptance(&assignment, &terms, approval.as_ref())?;
                     if policy.approval == Approval::Manual {
                         self.parts.site.record_accepted(&digest, assignment.id.round)?;
                     }
                     self.take_assignment(&assignment.id)?;
-                    self.accept(assignment).await
+                    self.accept(assignment, dataset).await
                 }
-                Some(obstacle) => self.turn_away(&assignment, obstacle).await,
+                Err(obstacle) => self.turn_away(&assignment, obstacle).await,
             },
         }
     }
@@ -285,11 +285,27 @@ impl<E: Environment> Daemon<E> {
         })
     }
 
-    /// The condition that prevents this machine from doing the work.
+    /// The data set that the work is for, by its name; or what prevents this machine from doing the work.
+    async fn data_for(
+        &mut self,
+        policy: &Policy,
+        assignment: &Assignment,
+    ) -> Result<Result<Option<DataSetName>, NotAcceptable>, DaemonError> {
+        let dataset = match attended(&*self.parts.watcher, self.parts.imagery.choose(assignment)).await {
+            Ok(dataset) => dataset,
+            Err(NotChosen::Condition(condition)) => return Ok(Err(NotAcceptable::Condition(condition))),
+            Err(NotChosen::Refusal(refusal)) => return Ok(Err(NotAcceptable::Refusal(refusal))),
+        };
+        let obstacle = self.obstacle_to(policy, assignment, dataset.as_ref()).await?;
+        Ok(obstacle.map_or(Ok(dataset), Err))
+    }
+
+    /// What prevents this machine from doing the work on a data set.
     async fn obstacle_to(
         &mut self,
         policy: &Policy,
         assignment: &Assignment,
+        dataset: Option<&DataSetName>,
     ) -> Result<Option<NotAcceptable>, DaemonError> {
         if assignment.work != Work::Statistics
             && let Err(condition) = self.parts.trainer.ready()
@@ -297,19 +313,23 @@ impl<E: Environment> Daemon<E> {
             return Ok(Some(NotAcceptable::Condition(condition)));
         }
         let imagery = self.parts.imagery.clone();
-        if let Some(condition) = imagery.missing().await {
+        if let Some(condition) = imagery.missing(dataset).await {
             return Ok(Some(NotAcceptable::Condition(condition)));
         }
-        let refusal = match attended(&*self.parts.watcher, imagery.check(assignment)).await {
+        let refusal = match attended(&*self.parts.watcher, imagery.check(dataset, assignment)).await {
             Ok(Serving { samples, data }) => {
-                let stale = self.data_found(policy, assignment, data).await?;
+                // Of several data sets nothing is stated.
+                let stale = match dataset {
+                    Some(_) => None,
+                    None => self.data_found(policy, assignment, data).await?,
+                };
                 refused(&objections_to_amount(policy, &assignment.work, samples)).or(stale)
             }
             Err(refusal) => Some(refusal),
         };
         let Some(refusal) = refusal else { return Ok(None) };
         // The disk may have disappeared while it was read.
-        let missing = imagery.missing().await;
+        let missing = imagery.missing(dataset).await;
         Ok(Some(missing.map_or(NotAcceptable::Refusal(refusal), NotAcceptable::Condition)))
     }
 
@@ -391,10 +411,15 @@ impl<E: Environment> Daemon<E> {
         })
     }
 
-    async fn accept(&mut self, assignment: Assignment) -> Result<OfferOutcome, DaemonError> {
+    async fn accept(
+        &mut self,
+        assignment: Assignment,
+        dataset: Option<DataSetName>,
+    ) -> Result<OfferOutcome, DaemonError> {
         match self.parts.coordinator.accept(&assignment.id).await {
             Ok(lease) => {
-                tracing::info!(assignment = %assignment.id, "accepted {}", describe(&assignment));
+                let named = dataset.as_ref().map(tracing::field::display);
+                tracing::info!(assignment = %assignment.id, dataset = named, "accepted {}", describe(&assignment));
                 self.parts.watcher.doing(&format!("works on {}", assignment.id));
                 self.progress.clear();
                 self.offers.postponed.remove(&assignment.id.job);
@@ -403,7 +428,7 @@ impl<E: Environment> Daemon<E> {
                 let key = IdempotencyKey::random(&mut self.parts.rng);
                 // From here on, no other lane takes it, even before the journal says so.
                 self.lane.lanes.hold(self.lane.number, Some(&assignment));
-                Ok(OfferOutcome::Event(Event::Accepted(Box::new(assignment), lease, key)))
+                Ok(OfferOutcome::Event(Event::Accepted(Box::new(assignment), lease, key, dataset)))
             }
             Err(refusal) if recovery(refusal.reason) == Recovery::Halt => {
                 Ok(OfferOutcome::Event(Event::Banned(refusal)))

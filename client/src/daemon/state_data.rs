@@ -27,9 +27,12 @@ impl<E: Environment> Daemon<E> {
         if !policy.allows(Egress::DataStatement) {
             return Ok(Ok(()));
         }
-        if self.data.found.is_none() && self.parts.imagery.missing().await.is_none() {
+        if self.data.found.is_none() && self.parts.imagery.missing(None).await.is_none() {
             match attended(&*self.parts.watcher, self.parts.imagery.describe()).await {
-                Ok(found) => self.data.found = Some(found),
+                Ok(Some(found)) => self.data.found = Some(found),
+                Ok(None) => tracing::info!(
+                    "no data statement is made, since one speaks of one data set, and client.toml has several with names"
+                ),
                 Err(refusal) => tracing::warn!(%refusal, "the data set cannot be stated to the coordinator"),
             }
         }

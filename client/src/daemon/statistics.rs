@@ -1,5 +1,7 @@
 //! Computing the statistics of bands.
 
+use eosfed_common::ids::DataSetName;
+
 use super::environment::{DaemonError, Environment};
 use super::run::{Daemon, Flow};
 use super::step::Event;
@@ -20,7 +22,7 @@ impl<E: Environment> Daemon<E> {
         let mut heartbeats = self.heartbeats(&held);
         let imagery = self.parts.imagery.clone();
         let bands = held.assignment.training_target.bands();
-        Ok(match self.supervise(&mut heartbeats, compute(&imagery, &bands)).await? {
+        Ok(match self.supervise(&mut heartbeats, compute(&imagery, held.dataset.as_ref(), &bands)).await? {
             Supervised::Done(StatisticsOutcome::Blocked(condition)) => Flow::Event(self.blocked(condition)),
             Supervised::Done(StatisticsOutcome::Ended(event)) => Flow::Event(event),
             Supervised::Interrupted(flow) => flow,
@@ -28,14 +30,18 @@ impl<E: Environment> Daemon<E> {
     }
 }
 
-async fn compute<I: Imagery>(imagery: &I, bands: &[String]) -> StatisticsOutcome {
-    if let Some(condition) = imagery.missing().await {
+async fn compute<I: Imagery>(
+    imagery: &I,
+    dataset: Option<&DataSetName>,
+    bands: &[String],
+) -> StatisticsOutcome {
+    if let Some(condition) = imagery.missing(dataset).await {
         return StatisticsOutcome::Blocked(condition);
     }
-    match imagery.moments(bands).await {
+    match imagery.moments(dataset, bands).await {
         Ok(moments) => StatisticsOutcome::Ended(Event::StatisticsComputed(moments)),
         // The disk may have disappeared while it was read.
-        Err(refusal) => match imagery.missing().await {
+        Err(refusal) => match imagery.missing(dataset).await {
             Some(condition) => StatisticsOutcome::Blocked(condition),
             None => StatisticsOutcome::Ended(Event::Failed(refusal)),
         },

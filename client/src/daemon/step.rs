@@ -17,7 +17,7 @@
 
 use eosfed_common::assignment::{Assignment, BandMoments, Lease, Work};
 use eosfed_common::clock::Timestamp;
-use eosfed_common::ids::{AssignmentId, IdempotencyKey};
+use eosfed_common::ids::{AssignmentId, DataSetName, IdempotencyKey};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::report::EvaluationReport;
 
@@ -30,8 +30,8 @@ pub const MAX_RESTARTS: u32 = 2;
 /// The events of the daemon.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    /// The coordinator has granted the lease of an assignment.
-    Accepted(Box<Assignment>, Lease, IdempotencyKey),
+    /// The coordinator has granted the lease of an assignment, which is for the data set of this name.
+    Accepted(Box<Assignment>, Lease, IdempotencyKey, Option<DataSetName>),
     /// The starting weights are here.
     Fetched,
     /// A trainer has been started.
@@ -126,9 +126,10 @@ pub fn resume(state: &State) -> Vec<Action> {
 #[must_use]
 pub fn step(state: State, event: Event, now: Timestamp) -> (State, Vec<Action>) {
     match (state, event) {
-        (State::Idle { .. }, Event::Accepted(assignment, lease, key)) => {
+        (State::Idle { .. }, Event::Accepted(assignment, lease, key, dataset)) => {
             let statistics = assignment.work == Work::Statistics;
-            let held = HeldAssignment { assignment: *assignment, lease, key, since: now, wait: None };
+            let held =
+                HeldAssignment { assignment: *assignment, lease, key, since: now, wait: None, dataset };
             let held = Box::new(held);
             enter(if statistics { State::ComputingStatistics { held } } else { State::Fetching { held } })
         }

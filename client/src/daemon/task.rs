@@ -14,12 +14,14 @@ use crate::state::HeldAssignment;
 use crate::trainer::Task;
 
 impl<E: Environment> Daemon<E> {
-    /// The trainer's task for an assignment, with its output in `folder`; `None` if it needs no trainer.
-    pub(super) fn task(&self, held: &HeldAssignment, folder: &Path) -> Option<Task> {
+    /// The trainer's task for an assignment on a data set, with its output in `folder`; `None` if it needs no trainer.
+    pub(super) fn task(&self, held: &HeldAssignment, dataset: &Path, folder: &Path) -> Option<Task> {
         match &held.assignment.work {
             Work::Statistics => None,
-            Work::Training(work) => Some(Task::Train(Box::new(self.training(held, work, folder)))),
-            Work::Evaluation(work) => self.evaluation(held, work, folder).map(Box::new).map(Task::Evaluate),
+            Work::Training(work) => Some(Task::Train(Box::new(self.training(held, work, dataset, folder)))),
+            Work::Evaluation(work) => {
+                self.evaluation(held, work, dataset, folder).map(Box::new).map(Task::Evaluate)
+            }
         }
     }
 
@@ -27,6 +29,7 @@ impl<E: Environment> Daemon<E> {
         &self,
         held: &HeldAssignment,
         work: &EvaluationWork,
+        dataset: &Path,
         folder: &Path,
     ) -> Option<EvaluationTask> {
         let TrainingTarget::Specialist(model) = &held.assignment.training_target else { return None };
@@ -37,14 +40,20 @@ impl<E: Environment> Daemon<E> {
             normalisation: work.normalisation.clone(),
             input_size: work.input_size,
             antialias: work.antialias,
-            dataset: settings.dataset.clone(),
+            dataset: dataset.to_owned(),
             device: settings.device,
             threads: settings.threads,
             samples: settings.samples.clone(),
         })
     }
 
-    fn training(&self, held: &HeldAssignment, work: &TrainingWork, folder: &Path) -> TrainTask {
+    fn training(
+        &self,
+        held: &HeldAssignment,
+        work: &TrainingWork,
+        dataset: &Path,
+        folder: &Path,
+    ) -> TrainTask {
         let initial = match (work.base, &work.base_model) {
             (Some(_), None) => InitialWeights::File(folder.join(BASE)),
             (Some(_), Some(model)) => InitialWeights::Specialist {
@@ -66,7 +75,7 @@ impl<E: Environment> Daemon<E> {
             training_target: held.assignment.training_target.clone(),
             release,
             training: work.settings.clone(),
-            dataset: settings.dataset.clone(),
+            dataset: dataset.to_owned(),
             initial,
             normalisation: work.normalisation.clone(),
             seed: work.seed,

@@ -18,7 +18,7 @@ use super::run::{Daemon, Flow};
 use super::step::Event;
 use super::supervise::Supervised;
 use crate::condition::{ConditionKind, LocalCondition};
-use crate::imagery::Imagery as _;
+use crate::imagery::{Imagery as _, no_longer};
 use crate::outbound;
 use crate::policy::{PolicyStatus, objections_to_amount, refused};
 use crate::state::{HeldAssignment, Update};
@@ -31,7 +31,12 @@ impl<E: Environment> Daemon<E> {
             return Ok(Flow::Exit);
         }
         let folder = self.folder(&held)?;
-        let Some(task) = self.task(&held, &folder) else {
+        let name = held.dataset.as_ref();
+        let Some(dataset) = self.parts.task.dataset.path(name) else {
+            let refusal = Refusal::new(Reason::DataUnfit, no_longer(name));
+            return Ok(Flow::Event(Event::Failed(refusal)));
+        };
+        let Some(task) = self.task(&held, dataset, &folder) else {
             let message = "there is nothing to train or to score in this assignment";
             return Ok(Flow::Event(Event::Failed(Refusal::new(Reason::Internal, message))));
         };
@@ -71,7 +76,8 @@ impl<E: Environment> Daemon<E> {
                 return Some(full);
             }
         }
-        if let Some(missing) = self.parts.imagery.missing().await {
+        let dataset = self.state.held().and_then(|held| held.dataset.as_ref());
+        if let Some(missing) = self.parts.imagery.missing(dataset).await {
             return Some(missing);
         }
         self.parts.trainer.room(task.device(), folder).await.err()

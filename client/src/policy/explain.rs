@@ -208,6 +208,7 @@ fn assignment(
         deadline: Timestamp(u64::MAX),
         min_institutions: spec.min_institutions(),
         accepted: false,
+        dataset: spec.participation().dataset.clone(),
         work,
     })
 }

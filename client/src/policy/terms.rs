@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use eosfed_common::assignment::{Assignment, Work};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
-use eosfed_common::ids::JobId;
+use eosfed_common::ids::{DataSetName, JobId};
 use eosfed_common::plan::{JobKind, StrategyName, Training};
 use eosfed_common::task::Keep;
 use eosfed_common::training_target::TrainingTarget;
@@ -24,6 +24,9 @@ pub struct Terms {
     pub kind: JobKind,
     /// Fewest institutions that are combined, as the coordinator says.
     pub min_institutions: u32,
+    /// The data set that the plan asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dataset: Option<DataSetName>,
     /// The work.
     pub work: WorkTerms,
 }
@@ -74,7 +77,8 @@ impl Terms {
     /// The terms of an assignment.
     #[must_use]
     pub fn of(assignment: &Assignment) -> Self {
-        let Assignment { id, job_name, kind, training_target, min_institutions, work, .. } = assignment;
+        let Assignment { id, job_name, kind, training_target, min_institutions, dataset, work, .. } =
+            assignment;
         let work = match work {
             Work::Statistics => WorkTerms::Statistics(training_target.bands()),
             Work::Training(work) => WorkTerms::Training {
@@ -96,6 +100,7 @@ impl Terms {
             job_name: job_name.clone(),
             kind: *kind,
             min_institutions: *min_institutions,
+            dataset: dataset.clone(),
             work,
         }
     }
@@ -116,8 +121,9 @@ impl Terms {
     /// The terms in words, a line for each.
     #[must_use]
     pub fn words(&self) -> Vec<String> {
-        let Self { job, job_name, kind, min_institutions, work } = self;
+        let Self { job, job_name, kind, min_institutions, dataset, work } = self;
         let mut lines = vec![format!("job {job}, `{job_name}`, of kind {kind}")];
+        lines.extend(dataset.as_ref().map(|name| format!("reads the data set `{name}`")));
         match work {
             WorkTerms::Statistics(bands) => lines.push(format!("measures the bands {}", bands.join(", "))),
             WorkTerms::Evaluation => lines.push("scores specialists, each round another one".to_owned()),

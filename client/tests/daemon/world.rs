@@ -193,7 +193,11 @@ impl World {
                 trace: Default::default(),
                 lane: 0,
             },
-            imagery: FileImagery { dataset: dataset.clone(), samples: None, blocking: Blocking::ThreadPool },
+            imagery: FileImagery {
+                dataset: dataset.clone().into(),
+                samples: None,
+                blocking: Blocking::ThreadPool,
+            },
             journal: SiteJournal::of(&site, 0),
             policy: Arc::new(PolicyFile(site.policy())),
             disk: Arc::new(SystemDisk),
@@ -204,7 +208,7 @@ impl World {
             meter,
             traces: Traces::default(),
             task: TaskSettings {
-                dataset,
+                dataset: dataset.into(),
                 device: DeviceChoice::Cpu,
                 threads: None,
                 pretrained: BTreeMap::new(),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{EvaluationPlan, Floor, HeadPlan, JobKind, ReleasePolicy, RoundsPlan, StatisticsPlan, Training};
 use crate::card::BandNormalisation;
-use crate::ids::{InstitutionName, SpecialistName, SpecialistVersion};
+use crate::ids::{DataSetName, InstitutionName, SpecialistName, SpecialistVersion};
 use crate::model::{Backbone, TargetScale, Task};
 
 /// The document. It is converted to a [`super::JobSpec`].
@@ -117,6 +117,11 @@ pub struct RawParticipation {
     /// Number of expired leases after which an institution counts as failed in the round.
     #[schemars(extend("x-rule" = "1 to 20; default 3"))]
     pub lease_expiries: Option<u32>,
+    /// The data set that each institution uses, by its name there; default: the only one that has the task, the bands and
+    /// the classes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-rule" = "a name like those of institutions"))]
+    pub dataset: Option<DataSetName>,
 }
 
 /// The table `[admission]`.

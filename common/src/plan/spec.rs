@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{FederatedAdmission, JobKind, OneShotAdmission, RoundsPlan, Training};
 use crate::card::BandNormalisation;
-use crate::ids::{InstitutionName, ReleaseNumber, SpecialistName, SpecialistVersion};
+use crate::ids::{DataSetName, InstitutionName, ReleaseNumber, SpecialistName, SpecialistVersion};
 use crate::model::{Backbone, BandRule, Composition, Method, ModelSpec, TargetScale, Task};
 
 /// The specification of a job.
@@ -155,6 +155,9 @@ pub struct Participation {
     pub deadline: Duration,
     /// Number of expired leases after which an institution counts as failed in the round.
     pub lease_expiries: u32,
+    /// The data set that each institution uses, by its name there; absent: the only one that fits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dataset: Option<DataSetName>,
 }
 
 /// The federated training.

@@ -27,6 +27,7 @@ pub fn statistics() -> Assignment {
         deadline: Timestamp(u64::MAX),
         min_institutions: 2,
         accepted: false,
+        dataset: None,
         work: Work::Statistics,
     }
 }

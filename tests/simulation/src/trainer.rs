@@ -11,7 +11,7 @@ use eosfed_client::condition::{ConditionKind, LocalCondition};
 use eosfed_client::daemon::DiskSpace;
 use eosfed_client::data_description::DataDescription;
 use eosfed_client::egress::PolicySource;
-use eosfed_client::imagery::{Imagery, Serving};
+use eosfed_client::imagery::{Imagery, NotChosen, Serving};
 use eosfed_client::journal::Journal;
 use eosfed_client::policy::Policy;
 use eosfed_client::site::SiteError;
@@ -20,6 +20,7 @@ use eosfed_client::trainer::{RunningTrainer, StartError, Task, Trainer};
 use eosfed_common::assignment::{Assignment, BandMoments};
 use eosfed_common::data_statement::PartSizes;
 use eosfed_common::digest::Digest;
+use eosfed_common::ids::DataSetName;
 use eosfed_common::model::Task as ModelTask;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::report::TrainingReport;
@@ -112,31 +113,41 @@ impl DiskSpace for Machine {
     }
 }
 
-impl Imagery for Machine {
-    async fn missing(&self) -> Option<LocalCondition> {
-        let away = || LocalCondition::new(ConditionKind::DataMissing, "the disk is not mounted");
-        self.suffers(Behaviour::Unreliable, 20).then(away)
-    }
-
-    async fn check(&self, _: &Assignment) -> Result<Serving, Refusal> {
-        if self.suffers(Behaviour::Unreliable, 12) {
-            return Err(Refusal::new(Reason::DataUnfit, "no band of this name"));
-        }
-        Ok(Serving { samples: 1000, data: self.describe().await? })
-    }
-
-    async fn describe(&self) -> Result<DataDescription, Refusal> {
-        Ok(DataDescription {
+impl Machine {
+    fn described(&self) -> DataDescription {
+        DataDescription {
             name: "simulated".to_owned(),
             task: ModelTask::Classification,
             bands: vec!["red".to_owned()],
             classes: Vec::new(),
             samples: PartSizes { training: 1000, validation: 1000, test: 0 },
             inventory: Digest::of(b"simulated"),
-        })
+        }
+    }
+}
+
+impl Imagery for Machine {
+    async fn choose(&self, _: &Assignment) -> Result<Option<DataSetName>, NotChosen> {
+        Ok(None)
     }
 
-    async fn moments(&self, bands: &[String]) -> Result<Vec<BandMoments>, Refusal> {
+    async fn missing(&self, _: Option<&DataSetName>) -> Option<LocalCondition> {
+        let away = || LocalCondition::new(ConditionKind::DataMissing, "the disk is not mounted");
+        self.suffers(Behaviour::Unreliable, 20).then(away)
+    }
+
+    async fn check(&self, _: Option<&DataSetName>, _: &Assignment) -> Result<Serving, Refusal> {
+        if self.suffers(Behaviour::Unreliable, 12) {
+            return Err(Refusal::new(Reason::DataUnfit, "no band of this name"));
+        }
+        Ok(Serving { samples: 1000, data: self.described() })
+    }
+
+    async fn describe(&self) -> Result<Option<DataDescription>, Refusal> {
+        Ok(Some(self.described()))
+    }
+
+    async fn moments(&self, _: Option<&DataSetName>, bands: &[String]) -> Result<Vec<BandMoments>, Refusal> {
         let minutes = self.world.lock().draw(1..=10);
         sleep(MINUTE * u32::try_from(minutes).unwrap()).await;
         let name = self.world.lock().site_mut(self.index).name.to_string();

@@ -120,6 +120,12 @@ pub struct Dataset {
     index: Mutex<TileIndex>,
 }
 
+/// The file that describes a data set, of its path or its folder's.
+#[must_use]
+pub fn description(path: &Path) -> PathBuf {
+    if path.is_dir() { path.join("dataset.toml") } else { path.to_owned() }
+}
+
 impl Dataset {
     /// Opens the data set that a `dataset.toml`, or its folder, describes.
     ///
@@ -135,7 +141,7 @@ impl Dataset {
     /// # Errors
     /// Like [`Dataset::open`].
     pub fn open_with(path: &Path, limits: &Limits, folder: Option<&Path>) -> Result<Self, DataError> {
-        let path = if path.is_dir() { path.join("dataset.toml") } else { path.to_owned() };
+        let path = description(path);
         let config = DatasetConfig::load(&path)?;
         let valid = Valid::new(&config);
         let mut dataset = Self {

@@ -91,9 +91,7 @@ impl WindowReader {
         }
         let marked = raster.data.iter_mut().filter(|value| Some(**value) == numbers.nodata);
         marked.for_each(|value| *value = f32::NAN);
-        if let Some(stated) = &numbers.stated {
-            stated.apply(&mut raster, numbers).map_err(|reason| DataError::file(path, reason))?;
-        }
+        numbers.apply_stated(&mut raster).map_err(|reason| DataError::file(path, reason))?;
         Ok(Self(Pixels::Whole(raster)))
     }
 

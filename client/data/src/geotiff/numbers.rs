@@ -7,18 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::accept::Refused;
 use super::metadata::{Baseline, Metadata, UNSCALE};
-use super::stated::Stated;
+use super::stated::{FileScaling, Stated, scale};
 use crate::bandcheck::Scaling;
-
-/// What is done about a scale and an offset that a file states for its bands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum FileScaling {
-    /// Values are the stored numbers, times the scale, plus the offset.
-    Apply,
-    /// Values are the stored numbers.
-    Ignore,
-}
+use crate::raster::Raster;
 
 /// What is done about the 1,000 by which numbers of Sentinel-2 products are larger since processing baseline 04.00.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -55,9 +46,31 @@ impl Numbers {
         stated: None,
     };
 
-    /// What a catalogue says of the scale and offset of the file, unless only its baseline counts.
-    pub(crate) fn stated_scaling(&self) -> Option<&Stated> {
-        self.stated.as_deref().filter(|_| self.baseline_offset != Some(BaselineOffset::Remove))
+    /// What is applied to each band of a file that states `own` itself, if a catalogue says something of it.
+    pub(super) fn stated_scaling(
+        &self,
+        own: &[Scaling],
+        bands: usize,
+    ) -> Option<Result<Vec<Scaling>, String>> {
+        // With it, only the baseline counts.
+        let remove = self.baseline_offset == Some(BaselineOffset::Remove);
+        let stated = self.stated.as_ref().filter(|_| !remove)?;
+        Some(stated.scaling(own, bands, self.file_scaling, self.applied_later))
+    }
+
+    /// Does to a raster in memory, of a file that says nothing of its numbers, what a catalogue says of it.
+    ///
+    /// # Errors
+    /// If it is unclear what the numbers mean.
+    pub(crate) fn apply_stated(&self, raster: &mut Raster) -> Result<(), String> {
+        let Some(stated) = &self.stated else { return Ok(()) };
+        let scaling = self.stated_scaling(&[], raster.bands).transpose()?.unwrap_or_default();
+        if let Some(nodata) = stated.nodata(None, false, raster.bands)? {
+            let missing = raster.data.iter_mut().filter(|value| nodata.is_f32(**value));
+            missing.for_each(|value| *value = f32::NAN);
+        }
+        scale(&mut raster.data, raster.width * raster.height, &scaling);
+        Ok(())
     }
 
     /// What is applied to each band of a file with these metadata, of which no catalogue says anything; nothing if it

@@ -99,8 +99,8 @@ impl GeoTiff {
         let reference = reference(&file, &directory);
         let bands = layout.accepted.samples;
         let metadata = Metadata::read(&file, &directory, bands, path).map_err(refuse)?;
-        let scaling = match numbers.stated_scaling() {
-            Some(stated) => stated.scaling(&metadata.scaling, bands, &numbers).map_err(fail)?,
+        let scaling = match numbers.stated_scaling(&metadata.scaling, bands) {
+            Some(scaling) => scaling.map_err(fail)?,
             None => numbers.scaling(&metadata, bands).map_err(refuse)?,
         };
         let own = layout.accepted.nodata;

@@ -3,10 +3,21 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::nodata::Nodata;
-use super::numbers::{FileScaling, Numbers};
 use crate::bandcheck::Scaling;
-use crate::raster::Raster;
+
+/// What is done about a scale and an offset that a file states for its bands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FileScaling {
+    /// Values are the stored numbers, times the scale, plus the offset.
+    Apply,
+    /// Values are the stored numbers.
+    Ignore,
+}
 
 /// What is stated of one band.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -76,9 +87,10 @@ impl Stated {
         &self,
         own: &[Scaling],
         bands: usize,
-        numbers: &Numbers,
+        file_scaling: Option<FileScaling>,
+        applied_later: Scaling,
     ) -> Result<Vec<Scaling>, String> {
-        if numbers.file_scaling == Some(FileScaling::Ignore) {
+        if file_scaling == Some(FileScaling::Ignore) {
             return Ok(Vec::new());
         }
         let stated = self.of_file(bands)?;
@@ -93,10 +105,10 @@ impl Stated {
             });
         }
         let silent = all.iter().all(|scaling| *scaling == unchanged);
-        if silent || numbers.file_scaling.is_some() {
+        if silent || file_scaling.is_some() {
             return Ok(if silent { Vec::new() } else { all });
         }
-        match all.iter().position(|scaling| *scaling != numbers.applied_later) {
+        match all.iter().position(|scaling| *scaling != applied_later) {
             None => Ok(Vec::new()),
             Some(at) => Err(self.unclear(at, all[at])),
         }
@@ -159,23 +171,6 @@ impl Stated {
             None => Ok(Some(first)),
         }
     }
-
-    /// Does to a raster in memory, of a file that says nothing of its numbers, what is stated of it.
-    ///
-    /// # Errors
-    /// As [`Self::scaling`] and [`Self::nodata`].
-    pub(crate) fn apply(&self, raster: &mut Raster, numbers: &Numbers) -> Result<(), String> {
-        let scaling = match numbers.stated_scaling() {
-            Some(stated) => stated.scaling(&[], raster.bands, numbers)?,
-            None => Vec::new(),
-        };
-        if let Some(nodata) = self.nodata(None, false, raster.bands)? {
-            let missing = raster.data.iter_mut().filter(|value| nodata.is_f32(**value));
-            missing.for_each(|value| *value = f32::NAN);
-        }
-        scale(&mut raster.data, raster.width * raster.height, &scaling);
-        Ok(())
-    }
 }
 
 /// Scales bands of so many pixels each in place.
@@ -203,40 +198,42 @@ mod tests {
         StatedBand { nodata: Nodata::parse(text.as_bytes()).unwrap(), ..StatedBand::default() }
     }
 
-    fn numbers(file_scaling: Option<FileScaling>) -> Numbers {
-        Numbers { file_scaling, ..Numbers::default() }
-    }
+    const LATER: Scaling = Scaling { scale: 1.0, offset: 0.0 };
 
     #[test]
     fn a_band_takes_the_scale_of_the_file_or_of_the_item_and_never_one_of_two() {
-        let apply = numbers(Some(FileScaling::Apply));
+        let apply = Some(FileScaling::Apply);
         let one = stated(&[scaled(LANDSAT)], true);
-        assert_eq!(one.scaling(&[], 2, &apply).unwrap(), [LANDSAT; 2]);
-        assert_eq!(one.scaling(&[LANDSAT, Scaling::default()], 2, &apply).unwrap(), [LANDSAT; 2]);
+        assert_eq!(one.scaling(&[], 2, apply, LATER).unwrap(), [LANDSAT; 2]);
+        assert_eq!(one.scaling(&[LANDSAT, Scaling::default()], 2, apply, LATER).unwrap(), [LANDSAT; 2]);
         let other = Scaling { scale: 0.0001, offset: -0.2 };
-        let error = one.scaling(&[LANDSAT, other], 2, &apply).unwrap_err();
+        let error = one.scaling(&[LANDSAT, other], 2, apply, LATER).unwrap_err();
         assert!(
             error.contains("`0.0001`") && error.contains("`0.0000275`") && error.contains("band 2"),
             "{error}"
         );
         // That a number is itself is a statement too.
         let unchanged = stated(&[scaled(Scaling::default())], true);
-        assert!(unchanged.scaling(&[LANDSAT], 1, &apply).is_err());
-        assert_eq!(unchanged.scaling(&[], 1, &numbers(None)).unwrap(), []);
+        assert!(unchanged.scaling(&[LANDSAT], 1, apply, LATER).is_err());
+        assert_eq!(unchanged.scaling(&[], 1, None, LATER).unwrap(), []);
         // Of a band that the item says nothing of, the file's counts.
         let second = stated(&[StatedBand::default(), scaled(other)], false);
-        assert_eq!(second.scaling(&[LANDSAT, Scaling::default()], 2, &apply).unwrap(), [LANDSAT, other]);
-        assert!(second.scaling(&[], 3, &apply).unwrap_err().contains("each of its 3 band(s), found `2`"));
+        assert_eq!(
+            second.scaling(&[LANDSAT, Scaling::default()], 2, apply, LATER).unwrap(),
+            [LANDSAT, other]
+        );
+        assert!(
+            second.scaling(&[], 3, apply, LATER).unwrap_err().contains("each of its 3 band(s), found `2`")
+        );
     }
 
     #[test]
     fn without_a_word_a_stated_scale_is_refused_unless_the_data_set_applies_it() {
         let one = stated(&[scaled(LANDSAT)], true);
-        let error = one.scaling(&[], 1, &numbers(None)).unwrap_err();
+        let error = one.scaling(&[], 1, None, LATER).unwrap_err();
         assert!(error.contains("item `i`, asset `a` states a scale of `0.0000275`"), "{error}");
-        let later = Numbers { applied_later: LANDSAT, ..numbers(None) };
-        assert_eq!(one.scaling(&[], 1, &later).unwrap(), []);
-        assert_eq!(one.scaling(&[], 1, &numbers(Some(FileScaling::Ignore))).unwrap(), []);
+        assert_eq!(one.scaling(&[], 1, None, LANDSAT).unwrap(), []);
+        assert_eq!(one.scaling(&[], 1, Some(FileScaling::Ignore), LATER).unwrap(), []);
     }
 
     #[test]

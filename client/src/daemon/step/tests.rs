@@ -14,7 +14,7 @@ fn lease() -> Lease {
 }
 
 fn accepted(assignment: Assignment) -> Event {
-    Event::Accepted(Box::new(assignment), lease(), "1".repeat(32).parse().unwrap())
+    Event::Accepted(Box::new(assignment), lease(), "1".repeat(32).parse().unwrap(), None)
 }
 
 fn after(events: impl IntoIterator<Item = Event>) -> (State, Vec<Action>) {

@@ -212,6 +212,7 @@ impl World {
             key: "1".repeat(32).parse().unwrap(),
             since: self.clock.now(),
             wait: None,
+            dataset: None,
         };
         let weights = BlobRef { digest: Digest::of(WEIGHTS), size: WEIGHTS.len() as u64 };
         let report = submissions::report(912, Vec::new());

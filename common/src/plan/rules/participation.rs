@@ -28,7 +28,7 @@ pub(in crate::plan) fn participation(
     asked: Option<(usize, &str)>,
     report: &mut Report,
 ) -> Participation {
-    let RawParticipation { institutions: _, min, max, deadline, attempts: _, lease_expiries } = raw;
+    let RawParticipation { institutions: _, min, max, deadline, attempts: _, lease_expiries, dataset } = raw;
     report.range("participation.min", 1..=MAX_INSTITUTIONS, *min);
     report.rule(max >= min, "participation.max", "at least `participation.min`", max);
     if let Some((asked, key)) = asked {
@@ -39,7 +39,7 @@ pub(in crate::plan) fn participation(
     report.rule(DEADLINES.contains(deadline), "participation.deadline", "between 1s and 30d", found);
     let lease_expiries = lease_expiries.unwrap_or(LEASE_EXPIRIES);
     report.range("participation.lease_expiries", 1..=MAX_TRIES, lease_expiries);
-    Participation { min: *min, max: *max, deadline: *deadline, lease_expiries }
+    Participation { min: *min, max: *max, deadline: *deadline, lease_expiries, dataset: dataset.clone() }
 }
 
 /// The attempts at a round.

@@ -31,6 +31,7 @@ impl Wire for Assignment<Offered> {
             accepted,
             kind,
             work,
+            dataset,
             signature: _,
         } = message;
         let work = match required("work", work)? {
@@ -50,6 +51,7 @@ impl Wire for Assignment<Offered> {
             deadline: Timestamp(deadline),
             min_institutions,
             accepted,
+            dataset: dataset.map(|name| parse("dataset", &name)).transpose()?,
             work,
         };
         assignment.check().map_err(|rule| wrong("kind", rule))?;
@@ -58,8 +60,17 @@ impl Wire for Assignment<Offered> {
     }
 
     fn into_message(self) -> v1::Assignment {
-        let Assignment { id, job_name, kind, training_target, deadline, min_institutions, accepted, work } =
-            self;
+        let Assignment {
+            id,
+            job_name,
+            kind,
+            training_target,
+            deadline,
+            min_institutions,
+            accepted,
+            dataset,
+            work,
+        } = self;
         let work = match work {
             Work::Statistics => v1::assignment::Work::Statistics(v1::StatisticsWork {}),
             Work::Training(training) => v1::assignment::Work::Training(training.into_message()),
@@ -74,6 +85,7 @@ impl Wire for Assignment<Offered> {
             accepted,
             kind: job_kind_message(kind).into(),
             work: Some(work),
+            dataset: dataset.map(String::from),
             signature: String::new(),
         }
     }

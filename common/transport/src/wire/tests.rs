@@ -18,6 +18,7 @@ fn assignment() -> Assignment<Offered> {
         id: "j-0a1b2c3d.1.1.west".parse().unwrap(),
         deadline: Timestamp(9),
         accepted: true,
+        dataset: Some("coast".parse().unwrap()),
         work: Work::Training(Box::new(detailed_training())),
         ..statistics().with(|_| Offered::Specialist(specialist))
     }

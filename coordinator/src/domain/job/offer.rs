@@ -39,6 +39,7 @@ impl Job {
             deadline: round.deadline,
             min_institutions: self.spec.min_institutions(),
             accepted,
+            dataset: self.spec.participation().dataset.clone(),
             work: self.work(since, institution)?,
         })
     }
