@@ -7,6 +7,7 @@ mod cli;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
+use eosfed_common::causes::with_causes;
 use eosfed_common::exit;
 use eosfed_common::stdout::print_error;
 
@@ -26,7 +27,7 @@ fn main() -> ExitCode {
     match cli.execute() {
         Ok(code) => code,
         Err(error) => {
-            print_error(format_args!("{error:#}"));
+            print_error(format_args!("{}", with_causes(error.as_ref())));
             ExitCode::FAILURE
         }
     }

@@ -8,6 +8,7 @@ pub mod assignment;
 pub mod bands;
 pub mod canonical;
 pub mod card;
+pub mod causes;
 pub mod clock;
 pub mod data_statement;
 pub mod device_choice;

@@ -62,12 +62,20 @@ fn strangers_and_institutions_cannot_operate() {
     // A certificate of another authority, shown to this coordinator.
     federation.init("other", 1);
     let stranger = federation.path("other/operator");
-    for file in ["ca.pem", "coordinator.toml"] {
+    let copy = |file: &str| {
         fs::copy(federation.path("coordinator/operator").join(file), stranger.join(file)).unwrap();
-    }
-    let mut command = federation.eosfed(&["job", "list"]);
-    let said = fail(command.env("EOSFED_IDENTITY", &stranger), 69);
-    assert!(said.contains("does not answer") && !said.contains("is empty"), "{said}");
+    };
+    let said = |code: i32| fail(federation.eosfed(&["job", "list"]).env("EOSFED_IDENTITY", &stranger), code);
+    copy("coordinator.toml");
+    let trusts_another = said(69);
+    assert!(trusts_another.contains("not from the authority of `ca.pem`"), "{trusts_another}");
+    copy("ca.pem");
+    let unknown = said(69);
+    assert!(unknown.contains("does not answer") && !unknown.contains("is empty"), "{unknown}");
+    assert!(unknown.contains("does not accept the certificate of this identity"), "{unknown}");
+    copy("certificate.pem");
+    let mixed = said(1);
+    assert!(mixed.contains("`key.pem`, `certificate.pem` and `ca.pem` together"), "{mixed}");
 
     federation.institution("west", 1);
     let west = federation.path("west-as-operator");

@@ -19,6 +19,7 @@ use eosfed_client::offload::Blocking;
 use eosfed_client::settings::{MAX_DEVICES, SampleSettings, Settings, load_policy};
 use eosfed_client::site::{Credentials, Site, SiteError};
 use eosfed_client::trainer::TrainerCommand;
+use eosfed_common::causes::with_causes;
 use eosfed_common::clock::{Clock as _, SystemClock, Timestamp};
 use eosfed_common::exit;
 use eosfed_common::service;
@@ -60,7 +61,7 @@ impl Run {
         match self.work() {
             Ok(()) => Ok(ExitCode::SUCCESS),
             Err(error) => {
-                print_error(format_args!("{error:#}"));
+                print_error(format_args!("{}", with_causes(error.as_ref())));
                 Ok(ExitCode::from(exit_code(&error)))
             }
         }

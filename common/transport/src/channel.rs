@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use eosfed_common::causes::with_causes;
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
@@ -23,10 +24,24 @@ const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
 /// Why a channel cannot be set up. A failure to connect is an error of the first call instead.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot use the coordinator address `{url}`: {reason}; expected https://HOST:PORT")]
-pub struct ChannelError {
-    url: String,
-    reason: String,
+pub enum ChannelError {
+    /// The address.
+    #[error("cannot use the coordinator address `{url}`: {reason}; expected https://HOST:PORT")]
+    Address {
+        /// The address.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The PEM texts.
+    #[error(
+        "cannot use the identity's `key.pem`, `certificate.pem` and `ca.pem` together: {reason}; all three must be of \
+         one coordinator and made together"
+    )]
+    Identity {
+        /// What is wrong with them.
+        reason: String,
+    },
 }
 
 /// How a coordinator is reached.
@@ -80,7 +95,7 @@ pub fn open_with(
     identity: Option<&KeyAndCertificate>,
     meter: Meter,
 ) -> Result<Transport, ChannelError> {
-    let fail = |reason: String| ChannelError { url: url.to_owned(), reason };
+    let fail = |reason: String| ChannelError::Address { url: url.to_owned(), reason };
     if !url.starts_with("https://") {
         return Err(fail("it does not start with https://".to_owned()));
     }
@@ -92,14 +107,10 @@ pub fn open_with(
     if let Some(pair) = identity {
         tls = tls.identity(Identity::from_pem(&pair.certificate_pem, pair.key_pem.expose()));
     }
-    let describe = |error: tonic::transport::Error| {
-        let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
-        fail(format!("{error}{cause}"))
-    };
     let endpoint = Endpoint::from_shared(url.to_owned())
-        .map_err(describe)?
+        .map_err(|error| fail(with_causes(&error)))?
         .tls_config(tls)
-        .map_err(describe)?
+        .map_err(|error| ChannelError::Identity { reason: with_causes(&error) })?
         .tcp_nodelay(true)
         .http2_keep_alive_interval(options.keep_alive)
         .keep_alive_timeout(options.keep_alive)

@@ -92,10 +92,12 @@ impl IdentityFolder {
     /// # Errors
     /// If a file is missing or cannot be read.
     pub fn read(&self) -> Result<PersonalIdentity, IdentityError> {
-        if !self.0.join("key.pem").exists() {
-            return Err(IdentityError::Missing { folder: self.0.clone() });
+        let key = self.0.join("key.pem");
+        match key.try_exists() {
+            Ok(true) => check_private(&key)?,
+            Ok(false) => return Err(IdentityError::Missing { folder: self.0.clone() }),
+            Err(source) => return Err(FileError { action: "read", path: key, source }.into()),
         }
-        check_private(&self.0.join("key.pem"))?;
         let (pair, ca_pem) = IdentityFiles(&self.0).read()?;
         let Address { url } = settings::load(&self.0.join("coordinator.toml"))?;
         Ok(PersonalIdentity { pair, ca_pem, url })

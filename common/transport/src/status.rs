@@ -1,6 +1,7 @@
 //! Conversion of refusals to gRPC status and back, with the table of codes. The reason is sent as metadata,
 //! so a client never parses the text.
 
+use eosfed_common::causes::with_causes_after;
 use eosfed_common::clock::{Clock as _, SystemClock};
 use eosfed_common::printable::escape_but_lines;
 use eosfed_common::refusal::{Reason, Refusal};
@@ -89,7 +90,12 @@ pub fn from_status(status: &Status) -> Refusal {
         }
         let now = SystemClock.now();
         let wrong_clock = validity::explain(status, now).or_else(|| validity::explain_text(&said, now));
-        Refusal::new(reason, wrong_clock.map_or_else(|| said.clone(), |why| format!("{why} ({said})")))
+        let message = match (wrong_clock, advice(&said)) {
+            (Some(why), _) => format!("{why} ({said})"),
+            (None, Some(advice)) => format!("{said}; {advice}"),
+            (None, None) => said,
+        };
+        Refusal::new(reason, message)
     })
 }
 
@@ -101,16 +107,21 @@ fn carried(status: &Status) -> Option<Refusal> {
 
 /// The text of the status and its causes, which tell what went wrong with the connection.
 fn describe(status: &Status) -> String {
-    let mut text = status.message().to_owned();
-    let mut cause = std::error::Error::source(status);
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
+    with_causes_after(status.message().to_owned(), status)
+}
+
+/// What to do about a connection that TLS has ended, by the text of its error.
+fn advice(said: &str) -> Option<&'static str> {
+    if said.contains("UnknownIssuer") {
+        return Some(
+            "the coordinator's certificate is not from the authority of `ca.pem`; this identity is for another \
+             coordinator, or this coordinator was set up anew",
+        );
     }
-    text
+    said.contains("connection closed").then_some(
+        "if it is running and this repeats, it does not accept the certificate of this identity, which may be for \
+         another coordinator",
+    )
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use clap::{CommandFactory as _, Parser as _};
+use eosfed_common::causes::with_causes;
 use eosfed_common::clock::{Clock as _, SystemClock};
 use eosfed_common::exit;
 use eosfed_common::files::write_atomically;
@@ -50,7 +51,7 @@ fn main() -> ExitCode {
     match run(arguments.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            print_error(format_args!("{error:#}"));
+            print_error(format_args!("{}", with_causes(error.as_ref())));
             ExitCode::from(if serves { exit_code(&error) } else { exit::FAILED })
         }
     }
