@@ -118,7 +118,8 @@ fn advice(said: &str) -> Option<&'static str> {
              coordinator, or this coordinator was set up anew",
         );
     }
-    said.contains("connection closed").then_some(
+    // By TLS 1.3 a peer says only after the handshake that it refuses a certificate; its alert may come too late.
+    ["connection closed", "received fatal alert"].iter().any(|text| said.contains(text)).then_some(
         "if it is running and this repeats, it does not accept the certificate of this identity, which may be for \
          another coordinator",
     )
