@@ -120,7 +120,7 @@ fn describe(one: &InstitutionView) {
 }
 
 /// What an institution shares of its policy, each with its name.
-fn policy(summary: &PolicySummary) -> [(&'static str, String); 10] {
+fn policy(summary: &PolicySummary) -> [(&'static str, String); 11] {
     let yes_or_no = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
     let list = |words: &[String]| if words.is_empty() { none() } else { print::printable(&words.join(" ")) };
     [
@@ -128,6 +128,7 @@ fn policy(summary: &PolicySummary) -> [(&'static str, String); 10] {
         ("  tasks", list(&summary.tasks)),
         ("  backbones", list(&summary.backbones)),
         ("  strategies", list(&summary.strategies)),
+        ("  encodings", print::printable(&summary.encodings_in_words())),
         ("  may leave", list(&summary.may_leave)),
         ("  single updates", yes_or_no(summary.individual_updates)),
         ("  warm start", yes_or_no(summary.warm_start)),

@@ -7,9 +7,13 @@ use serde_json::Value;
 
 use crate::ids::InstitutionName;
 use crate::signing::{KeySignature, SigningKey, Statement};
+use crate::weights::Encoding;
 
 /// Most words in each list of a [`PolicySummary`].
 pub const MAX_POLICY_WORDS: usize = 64;
+
+/// In the place of encodings, where a policy allows none.
+pub const NO_ENCODING: &str = "none";
 
 /// What an institution tells of its site policy. An empty list allows nothing of its kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -39,6 +43,17 @@ pub struct PolicySummary {
     pub manual_approval: bool,
     /// Whether updates of federated training are clipped and get noise.
     pub noise: bool,
+    /// How updates of federated rounds may be encoded, or `none`. Empty: as `f32` alone, as all policies of before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub encodings: Vec<String>,
+}
+
+impl PolicySummary {
+    /// How updates may be encoded, as people read it.
+    #[must_use]
+    pub fn encodings_in_words(&self) -> String {
+        if self.encodings.is_empty() { Encoding::F32.name().to_owned() } else { self.encodings.join(", ") }
+    }
 }
 
 impl Statement for PolicySummary {

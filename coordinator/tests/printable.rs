@@ -87,6 +87,7 @@ const FIELDS: &[(&str, Fate)] = &[
     ("OperatorHelloRequest.version", Fate::Escaped),
     ("PageRequest.token", Fate::Refused),
     ("PolicySummary.backbones", Fate::Refused),
+    ("PolicySummary.encodings", Fate::Refused),
     ("PolicySummary.institution", Fate::Refused),
     ("PolicySummary.job_kinds", Fate::Refused),
     ("PolicySummary.may_leave", Fate::Refused),

@@ -275,8 +275,14 @@ fn the_page_of_an_institution_has_what_it_shares_of_its_policy() {
     });
     let text = page::institution(&shell(), &InstitutionPage { institution: &one, events: &[] });
     html::check(&text).unwrap();
-    for needed in ["classification, segmentation", ">47<", "Fewest institutions", "its policy itself decides"]
-    {
+    let needed = [
+        "classification, segmentation",
+        "int8, f32",
+        ">47<",
+        "Fewest institutions",
+        "its policy itself decides",
+    ];
+    for needed in needed {
         assert!(text.contains(needed), "{needed} is not on {text}");
     }
     assert!(!text.contains("<script>alert"), "{text}");

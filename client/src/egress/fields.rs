@@ -141,6 +141,7 @@ const FIELDS: &[(&str, Leaves)] = &[
     ("PolicySummary.max_epochs", With(PolicySummary)),
     ("PolicySummary.manual_approval", With(PolicySummary)),
     ("PolicySummary.noise", With(PolicySummary)),
+    ("PolicySummary.encodings", With(PolicySummary)),
     // Asked before an upload, about its weights.
     ("StatRequest.digest", WithWeights),
     ("DownloadRequest.digest", Always),

@@ -254,6 +254,7 @@ pub(crate) const WITHOUT_NOISE: &[(&[&str], &str, Option<Egress>)] = &[
             "PolicySummary.max_epochs",
             "PolicySummary.manual_approval",
             "PolicySummary.noise",
+            "PolicySummary.encodings",
         ],
         "lists and numbers of the site policy",
         Some(Egress::PolicySummary),

@@ -3,7 +3,8 @@
 use std::fmt::Display;
 
 use eosfed_common::ids::InstitutionName;
-use eosfed_common::policy_summary::PolicySummary;
+use eosfed_common::policy_summary::{NO_ENCODING, PolicySummary};
+use eosfed_common::weights::Encoding;
 
 use super::{Approval, Egress, Policy};
 
@@ -26,6 +27,12 @@ impl Policy {
             max_epochs: self.max_epochs,
             manual_approval: self.approval == Approval::Manual,
             noise: self.privacy.is_some(),
+            encodings: match allow.encodings.as_slice() {
+                [] => vec![NO_ENCODING.to_owned()],
+                // As before there were others: a coordinator of before knows no other summary.
+                [Encoding::F32] => Vec::new(),
+                encodings => words(encodings),
+            },
         })
     }
 }
@@ -43,4 +50,31 @@ fn unique(list: impl Iterator<Item = String>) -> Vec<String> {
         }
     }
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::permissive;
+
+    #[test]
+    fn encodings_are_told_unless_they_are_those_of_before() {
+        let told = |encodings: &[Encoding]| {
+            let mut policy = permissive();
+            policy.may_leave.push(Egress::PolicySummary);
+            policy.allow.encodings = encodings.to_vec();
+            policy.summary(&"west".parse().unwrap()).unwrap()
+        };
+        assert_eq!(told(&[Encoding::Int8, Encoding::F32, Encoding::Int8]).encodings, ["int8", "f32"]);
+        let plain = told(&[Encoding::F32]);
+        assert_eq!(
+            (plain.encodings.as_slice(), plain.encodings_in_words().as_str()),
+            (&[] as &[String], "f32")
+        );
+        assert!(
+            !serde_json::to_string(&plain).unwrap().contains("encodings"),
+            "its statement has the old bytes"
+        );
+        assert_eq!(told(&[]).encodings_in_words(), NO_ENCODING);
+    }
 }

@@ -159,6 +159,7 @@ fn policy(shared: &SharedPolicyView) -> Markup {
             ("Tasks", list(&summary.tasks)),
             ("Backbones", list(&summary.backbones)),
             ("Strategies", list(&summary.strategies)),
+            ("Encodings of updates", said(&summary.encodings_in_words())),
             ("May leave", list(&summary.may_leave)),
             ("Fewest institutions", html! { (summary.min_institutions) }),
             ("Most epochs", html! { (summary.max_epochs) }),

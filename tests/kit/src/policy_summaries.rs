@@ -21,6 +21,7 @@ pub fn summary(institution: &str, max_epochs: u32) -> PolicySummary {
         max_epochs,
         manual_approval: true,
         noise: false,
+        encodings: words(&["int8", "f32"]),
     }
 }
 

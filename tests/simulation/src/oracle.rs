@@ -254,13 +254,17 @@ fn recompute(
             continue;
         };
         let behind = closed.round.index - since;
-        let base = (behind > 0).then(|| open(complete[*since as usize].base.unwrap(), &signature));
+        let start = open(complete[*since as usize].base.unwrap(), &signature);
+        let sent = match report.encoding.code(rounds.top_k_share) {
+            None => open(*weights, &signature),
+            Some(code) => {
+                let path = blobs.local(weights.digest).unwrap();
+                WeightsReader::open_step(&path, &signature, code, &start).unwrap()
+            }
+        };
+        let base = (behind > 0).then_some(start);
         let exponent = rounds.asynchronous.map_or(0.0, |rules| rules.exponent);
-        parts.push((
-            open(*weights, &signature),
-            (name, report.samples, (1.0 + f64::from(behind)).powf(-exponent)),
-            base,
-        ));
+        parts.push((sent, (name, report.samples, (1.0 + f64::from(behind)).powf(-exponent)), base));
     }
     let facts: Vec<_> = parts.iter().map(|(_, facts, _)| *facts).collect();
     let weights = eosfed_coordinator::domain::weighting::weights(&rounds.weighting, rounds.max_share, &facts);

@@ -27,6 +27,10 @@ const CLASSES: [&str; 2] = ["field", "wood"];
 /// The specialist of a job of rounds. It starts from the one of the release.
 const SHARED: &str = "[{ name = \"all\", bands = [\"red\", \"nir\"], start_from = \"first@1\" }]";
 
+/// How the updates of a job are encoded. The policies allow all, so the first of a list is taken.
+const ENCODINGS: [&str; 5] =
+    ["[\"f32\"]", "[\"bf16\"]", "[\"int8\", \"f32\"]", "[\"top-k\"]", "[\"f32\", \"int8\"]"];
+
 /// The kind of a seed's job. Whole specialists have megabytes of weights, so there are few of them.
 #[must_use]
 pub const fn kind_of(seed: u64) -> JobKind {
@@ -68,7 +72,7 @@ pub fn policy(withdrawn: bool) -> Policy {
             strategies: StrategyName::VARIANTS.to_vec(),
             individual_updates: true,
             warm_start: false,
-            encodings: vec![Encoding::F32],
+            encodings: vec![Encoding::F32, Encoding::Bf16, Encoding::Int8, Encoding::TopK],
         },
         may_leave: if withdrawn { Vec::new() } else { all },
         min_institutions: 1,
@@ -143,6 +147,7 @@ struct Shape<'a> {
     rounds: u32,
     strategy: &'a str,
     asynchronous: bool,
+    encodings: &'a str,
     /// Whether updates of a large norm are excluded.
     norm_factor: bool,
 }
@@ -168,7 +173,9 @@ pub fn draw(rng: &mut ChaCha12Rng, kind: JobKind, names: &[InstitutionName]) -> 
     let max = if asynchronous { min } else { rng.random_range(min..=names.len()) };
     let norm_factor = rng.random_ratio(1, 3);
     let (rounds, attempts) = (rng.random_range(1..=3), rng.random_range(2..=4));
-    parse(kind, names, &Shape { min, max, attempts, rounds, strategy, asynchronous, norm_factor })
+    let encodings = ENCODINGS[rng.random_range(0..ENCODINGS.len())];
+    let shape = Shape { min, max, attempts, rounds, strategy, asynchronous, encodings, norm_factor };
+    parse(kind, names, &shape)
 }
 
 /// A plan in which all take part in every round, so that its result is always the same.
@@ -179,7 +186,12 @@ pub fn complete(rng: &mut ChaCha12Rng, kind: JobKind, names: &[InstitutionName])
     let (min, max) = (names.len(), names.len());
     let strategy = strategies[rng.random_range(0..strategies.len())];
     let (asynchronous, norm_factor) = (false, false);
-    parse(kind, names, &Shape { min, max, attempts: 3, rounds: 2, strategy, asynchronous, norm_factor })
+    // What an encoding drops is kept with the receipt of its update. If the coordinator dies between record and
+    // receipt and the round closes meanwhile, it is lost, and the next step of that institution is another.
+    let encodings = "[\"f32\"]";
+    let (rounds, attempts) = (2, 3);
+    let shape = Shape { min, max, attempts, rounds, strategy, asynchronous, encodings, norm_factor };
+    parse(kind, names, &shape)
 }
 
 fn parse(kind: JobKind, names: &[InstitutionName], shape: &Shape<'_>) -> JobSpec {
@@ -207,7 +219,8 @@ fn small(plan: Plan) -> Plan {
 }
 
 fn federated(plan: Plan, shape: &Shape<'_>) -> Plan {
-    let mut plan = plan.rounds(shape.rounds, shape.strategy);
+    let mut plan = plan.rounds(shape.rounds, shape.strategy).set_toml("rounds.encodings", shape.encodings);
+    plan = plan.set("rounds.top_k_share", 0.1);
     if shape.asynchronous {
         plan = plan.set("rounds.asynchronous.max_staleness", 3);
     }

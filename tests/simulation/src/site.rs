@@ -185,12 +185,17 @@ impl Site {
     /// The bytes that are uploaded for a file of weights.
     pub fn to_upload(&mut self, path: &Path, blob: BlobRef) -> (Vec<u8>, BlobRef) {
         if let (true, Some(signature)) = (self.behaviour.is_malicious(), &self.signature) {
-            let forged = path.with_extension("forged");
-            let (mut signature, mut tensors) = (signature.clone(), read(path, signature));
-            corrupt(self.behaviour, &mut signature, &mut tensors);
-            let digest = write(&forged, &signature, &tensors).unwrap();
-            let bytes = std::fs::read(&forged).unwrap();
-            let other = BlobRef { digest, size: bytes.len() as u64 };
+            let bytes = match read(path, signature) {
+                Some(mut tensors) => {
+                    let forged = path.with_extension("forged");
+                    let mut signature = signature.clone();
+                    corrupt(self.behaviour, &mut signature, &mut tensors);
+                    write(&forged, &signature, &tensors).unwrap();
+                    std::fs::read(&forged).unwrap()
+                }
+                None => corrupt_step(self.behaviour, std::fs::read(path).unwrap()),
+            };
+            let other = BlobRef { digest: Digest::of(&bytes), size: bytes.len() as u64 };
             self.forged.insert(blob.digest, other);
             return (bytes, other);
         }
@@ -216,10 +221,23 @@ const fn is_about_weights(reason: Reason) -> bool {
     )
 }
 
-fn read(path: &Path, signature: &Signature) -> Tensors {
+/// The weights of a file; nothing if it holds an encoded step.
+fn read(path: &Path, signature: &Signature) -> Option<Tensors> {
     let file = eosfed_common::weights::WeightsFile::open(path).unwrap();
-    let checked = file.check(signature).unwrap();
-    signature.0.keys().map(|name| (name.clone(), checked.values(name).iter().collect())).collect()
+    let checked = file.check(signature).ok()?;
+    Some(signature.0.keys().map(|name| (name.clone(), checked.values(name).iter().collect())).collect())
+}
+
+/// An encoded step in whose last values every bit is set, or nearly, or that is shorter.
+fn corrupt_step(behaviour: Behaviour, mut bytes: Vec<u8>) -> Vec<u8> {
+    let last = bytes.len() - 4;
+    match behaviour {
+        Behaviour::Honest | Behaviour::Diverges | Behaviour::Unreliable | Behaviour::Withdraws => {}
+        Behaviour::SendsNotFinite => bytes[last..].fill(0xFF),
+        Behaviour::SendsHuge => bytes[last..].fill(0x7E),
+        Behaviour::SendsMisshapen => bytes.truncate(last),
+    }
+    bytes
 }
 
 fn corrupt(behaviour: Behaviour, signature: &mut Signature, tensors: &mut Tensors) {

@@ -22,6 +22,7 @@ impl Wire for PolicySummary {
             max_epochs,
             manual_approval,
             noise,
+            encodings,
         } = message;
         Ok(Self {
             institution: parse("institution", &institution)?,
@@ -36,6 +37,7 @@ impl Wire for PolicySummary {
             max_epochs,
             manual_approval,
             noise,
+            encodings: words("encodings", MAX_POLICY_WORDS, encodings)?,
         })
     }
 
@@ -53,6 +55,7 @@ impl Wire for PolicySummary {
             max_epochs,
             manual_approval,
             noise,
+            encodings,
         } = self;
         v1::PolicySummary {
             institution: institution.to_string(),
@@ -67,6 +70,7 @@ impl Wire for PolicySummary {
             max_epochs,
             manual_approval,
             noise,
+            encodings,
         }
     }
 }
@@ -104,12 +108,13 @@ mod tests {
     #[test]
     fn each_list_and_word_has_a_bound() {
         type List = fn(&mut v1::PolicySummary) -> &mut Vec<String>;
-        let lists: [(&str, List); 5] = [
+        let lists: [(&str, List); 6] = [
             ("job_kinds", |message| &mut message.job_kinds),
             ("tasks", |message| &mut message.tasks),
             ("backbones", |message| &mut message.backbones),
             ("strategies", |message| &mut message.strategies),
             ("may_leave", |message| &mut message.may_leave),
+            ("encodings", |message| &mut message.encodings),
         ];
         for (field, list) in lists {
             let too_many = vec!["w".to_owned(); MAX_POLICY_WORDS + 1];
