@@ -4,6 +4,7 @@
 mod attack;
 mod network;
 mod scene;
+mod sender;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use clap::Parser;
 use eosfed_aggregation::{AggregationInput, Server, Update, WeightsReader, aggregate, distance};
 use eosfed_common::plan::{ServerPlan, Strategy};
 use eosfed_common::robust::outliers;
-use eosfed_common::weights::{Tensors, write};
+use eosfed_common::weights::{Encoding, StepCode, Tensors, write};
 use indicatif::{ParallelProgressIterator as _, ProgressBar, ProgressStyle};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha12Rng;
@@ -22,10 +23,26 @@ use strum::VariantArray as _;
 
 use attack::Attack;
 use scene::Parts;
+use sender::Sender;
 
 const INSTITUTIONS: usize = 8;
 const PIXELS: usize = 1000;
 const ROUNDS: u32 = 12;
+/// The share of `top-k` here: of 487 weights in four tensors, the usual hundredth is seven.
+const TOP_K_SHARE: f64 = 0.1;
+const ENCODINGS: [Encoding; 4] = [Encoding::F32, Encoding::Bf16, Encoding::Int8, Encoding::TopK];
+/// The strategies that are measured with each encoding, by their names in [`defences`].
+const ENCODED: [&str; 6] = [
+    "fed-avg",
+    "fed-avg, `norm_factor = 2`",
+    "median",
+    "trimmed-mean, 0.25",
+    "multi-krum, 2",
+    "geometric-median",
+];
+/// The attacks on them, by two attackers. What is not finite is refused in every encoding.
+const ON_ENCODED: [Attack; 6] =
+    [Attack::SignFlip, Attack::Scaled, Attack::Noise, Attack::ALittle, Attack::Denormals, Attack::Zeros];
 const BEGIN: &str = "<!-- made by `make attacks` -->";
 const END: &str = "<!-- end of what `make attacks` makes -->";
 
@@ -69,38 +86,58 @@ fn defences() -> anyhow::Result<Vec<Defence>> {
     texts.into_iter().map(defence).collect()
 }
 
+/// Who attacks, and how many of them.
+type Attackers = Option<(Attack, usize)>;
+
+/// One federation: who attacks, the strategy by its place, and how updates are encoded.
+type Case = (Attackers, usize, Option<StepCode>);
+
 fn main() -> anyhow::Result<()> {
     let Arguments { scene, document, seeds } = Arguments::parse();
     let defences = defences()?;
-    let of = |attack: &Attack| [1, 2].map(|attackers| (Some(*attack), attack.into(), attackers));
-    let attacks: Vec<(Option<Attack>, &'static str, usize)> =
-        [(None, "nobody", 0)].into_iter().chain(Attack::VARIANTS.iter().flat_map(of)).collect();
-    let cases: Vec<_> = (0..attacks.len())
-        .flat_map(|attack| (0..defences.len()).map(move |defence| (attack, defence)))
-        .collect();
     let parts = (0..seeds)
         .map(|seed| scene::divide(&scene, INSTITUTIONS, PIXELS, &mut ChaCha12Rng::seed_from_u64(seed)))
         .collect::<anyhow::Result<Vec<_>>>()?;
+
+    let of = |attack: &Attack| [1, 2].map(|attackers| Some((*attack, attackers)));
+    let attacks: Vec<Attackers> = [None].into_iter().chain(Attack::VARIANTS.iter().flat_map(of)).collect();
+    let plain = attacks.iter().flat_map(|attack| (0..defences.len()).map(move |at| (*attack, at, None)));
+    let encodings = ENCODINGS.iter().map(|encoding| (*encoding, encoding.code(TOP_K_SHARE)));
+    let places = ENCODED.map(|name| defences.iter().position(|defence| defence.name == name));
+    let places = places.into_iter().collect::<Option<Vec<_>>>().context("a strategy has another name")?;
+    let rows: Vec<_> = places.iter().flat_map(|at| encodings.clone().map(move |one| (*at, one))).collect();
+    let on_encoded: Vec<Attackers> =
+        [None].into_iter().chain(ON_ENCODED.map(|attack| Some((attack, 2)))).collect();
+    let encoded =
+        rows.iter().flat_map(|(at, (_, code))| on_encoded.iter().map(move |who| (*who, *at, *code)));
+    let cases: Vec<Case> = plain.chain(encoded).collect();
+
     let style = ProgressStyle::with_template("{bar:40} {pos} of {len} federations, {eta} left")?;
     let bar = ProgressBar::new(cases.len() as u64).with_style(style);
-    let run = |(attack, defence): &(usize, usize)| {
-        let (kind, _, attackers) = attacks[*attack];
-        let runs = parts.iter().zip(0..).map(|(parts, seed)| {
-            federate(parts, &defences[*defence], kind.map(|kind| (kind, attackers)), seed)
-        });
+    let run = |(attack, defence, code): &Case| {
+        let runs = parts
+            .iter()
+            .zip(0..)
+            .map(|(parts, seed)| federate(parts, &defences[*defence], *attack, *code, seed));
         let scores = runs.collect::<anyhow::Result<Vec<_>>>()?;
         Ok(scores.iter().sum::<f64>() / scores.len() as f64)
     };
     let scores: Vec<f64> = cases.par_iter().progress_with(bar).map(run).collect::<anyhow::Result<_>>()?;
-    let rows: Vec<_> = attacks.iter().zip(scores.chunks(defences.len())).collect();
-    replace(&document, &table(&defences, &rows, seeds))
+    let (plain, encoded) = scores.split_at(attacks.len() * defences.len());
+    let named: Vec<_> = attacks.iter().zip(plain.chunks(defences.len())).collect();
+    let mut text = table(&defences, &named, seeds);
+    let names = rows.iter().map(|(at, (encoding, _))| (defences[*at].name.as_str(), encoding.name()));
+    let named: Vec<_> = names.zip(encoded.chunks(on_encoded.len())).collect();
+    text += &table_of_encodings(&on_encoded, &named);
+    replace(&document, &text)
 }
 
 /// Runs one federation and returns the accuracy of its last weights on the test pixels.
 fn federate(
     parts: &Parts,
     defence: &Defence,
-    attack: Option<(Attack, usize)>,
+    attack: Attackers,
+    code: Option<StepCode>,
     seed: u64,
 ) -> anyhow::Result<f64> {
     let mut rng = ChaCha12Rng::seed_from_u64(1000 + seed);
@@ -111,6 +148,7 @@ fn federate(
     let attackers = attack.map_or(0, |(_, attackers)| attackers);
     let mut now = network::initial(&mut rng);
     let mut state = None::<Tensors>;
+    let mut senders: Vec<_> = (0..INSTITUTIONS).map(|_| Sender::new(code)).collect();
     for round in 0..ROUNDS {
         let mut made: Vec<Tensors> = Vec::new();
         for (index, pixels) in parts.institutions.iter().enumerate() {
@@ -127,17 +165,16 @@ fn federate(
             let spoilt: Vec<_> = made.iter().map(|own| attack.spoil(&now, own, &honest, &mut rng)).collect();
             made = spoilt.into_iter().chain(honest).collect();
         }
-        let file = |name: String, tensors: &Tensors| -> anyhow::Result<_> {
-            let path = folder.path().join(name);
-            write(&path, &signature, tensors)?;
-            Ok(path)
-        };
+        let base = folder.path().join("now");
+        write(&base, &signature, &now)?;
+        let start = WeightsReader::open(&base, &signature)?;
         // Admission: updates that are not finite are refused.
-        let paths = made.iter().enumerate().map(|(index, one)| file(index.to_string(), one));
-        let paths = paths.collect::<anyhow::Result<Vec<_>>>()?;
-        let mut readers: Vec<_> =
-            paths.iter().filter_map(|path| Some(WeightsReader::check(path, &signature).ok()?.0)).collect();
-        let start = WeightsReader::open(&file("now".to_owned(), &now)?, &signature)?;
+        let sent = senders.iter_mut().zip(&made).enumerate();
+        let sent = sent.map(|(index, (sender, update))| {
+            sender.send(&folder.path().join(index.to_string()), &signature, (&base, &now), update)
+        });
+        let sent = sent.collect::<anyhow::Result<Vec<_>>>()?;
+        let mut readers: Vec<_> = sent.into_iter().flatten().collect();
         if let Some(factor) = defence.norm_factor {
             let norms = readers.iter().map(|one| distance(&signature, &start, one));
             let excluded = outliers(&norms.collect::<Result<Vec<_>, _>>()?, factor);
@@ -169,30 +206,45 @@ fn federate(
     Ok(network::accuracy(&now, &parts.test))
 }
 
-type Row<'a> = (&'a (Option<Attack>, &'static str, usize), &'a [f64]);
+fn name_of(attack: &Attackers) -> String {
+    attack.map_or_else(|| "nobody".to_owned(), |(attack, count)| format!("{}, {count}", <&str>::from(attack)))
+}
 
-fn table(defences: &[Defence], rows: &[Row<'_>], seeds: u64) -> String {
+/// An accuracy, bold if it is well below that without attackers.
+fn cell(score: f64, calm: f64) -> String {
+    if score < calm - 0.05 { format!("**{score:.3}**") } else { format!("{score:.3}") }
+}
+
+fn table(defences: &[Defence], rows: &[(&Attackers, &[f64])], seeds: u64) -> String {
     let mut text = format!(
         "Accuracy on {} pixels that nobody has trained on, mean of {seeds} seeds; {INSTITUTIONS} institutions with \
          {PIXELS} pixels each, {ROUNDS} rounds. **Bold**: more than 0.05 below the same strategy without attackers.\n\n",
         INSTITUTIONS * PIXELS / 2
     );
-    let names: Vec<_> = rows
-        .iter()
-        .map(|((_, name, count), _)| match count {
-            0 => "nobody".to_owned(),
-            count => format!("{name}, {count}"),
-        })
-        .collect();
     let heads: Vec<_> = defences.iter().map(|defence| defence.name.as_str()).collect();
     let _ = writeln!(text, "| attack, attackers | {} |", heads.join(" | "));
     let _ = writeln!(text, "| --- |{}", " ---: |".repeat(heads.len()));
     let calm = rows[0].1;
-    for (name, (_, scores)) in names.iter().zip(rows) {
-        let cells = scores.iter().zip(calm).map(|(score, calm)| {
-            if *score < calm - 0.05 { format!("**{score:.3}**") } else { format!("{score:.3}") }
-        });
-        let _ = writeln!(text, "| {name} | {} |", cells.collect::<Vec<_>>().join(" | "));
+    for (attack, scores) in rows {
+        let cells = scores.iter().zip(calm).map(|(score, calm)| cell(*score, *calm));
+        let _ = writeln!(text, "| {} | {} |", name_of(attack), cells.collect::<Vec<_>>().join(" | "));
+    }
+    text
+}
+
+/// Accuracies of strategies and encodings, a row for each pair of them.
+fn table_of_encodings(attacks: &[Attackers], rows: &[((&str, &str), &[f64])]) -> String {
+    let mut text = format!(
+        "\nThe same with all updates, of attackers too, sent in each encoding with error feedback, and aggregated as \
+         they come. `top-k` keeps a share of {TOP_K_SHARE} here. **Bold**: more than 0.05 below the same strategy and \
+         encoding without attackers.\n\n"
+    );
+    let heads: Vec<_> = attacks.iter().map(name_of).collect();
+    let _ = writeln!(text, "| strategy | encoding | {} |", heads.join(" | "));
+    let _ = writeln!(text, "| --- | --- |{}", " ---: |".repeat(heads.len()));
+    for ((strategy, encoding), scores) in rows {
+        let cells = scores.iter().map(|score| cell(*score, scores[0]));
+        let _ = writeln!(text, "| {strategy} | `{encoding}` | {} |", cells.collect::<Vec<_>>().join(" | "));
     }
     text
 }
