@@ -20,7 +20,7 @@ FLOWER ?= $(HOME)/.cache/eosfed/flower-1.42.0
 WITHOUT_LIBTORCH := --workspace --exclude eosfed-trainer --exclude eosfed-e2e
 PROGRAMS := -p eosfed-cli -p eosfed-coordinator -p eosfed-client -p eosfed-trainer
 
-.PHONY: stream bench-rules bench-ensemble gpu-check bench bench-steps bench-reading bench-training bench-accuracy dashboard-test dashboard-pictures advisories advisories-snapshot programs sbom requirements help demo test attacks fuzz load load-hostile limits load-history load-ledger load-restarts reference manual interop libtorch build release fmt lint doc deny goldens clean-demo tools images container-test chart-test packages system-test
+.PHONY: stream bench-rules bench-ensemble gpu-check bench bench-steps bench-reading bench-training bench-accuracy bench-encodings bench-scale dashboard-test dashboard-pictures advisories advisories-snapshot programs sbom requirements help demo test attacks fuzz load load-hostile limits load-history load-ledger load-restarts reference manual interop libtorch build release fmt lint doc deny goldens clean-demo tools images container-test chart-test packages system-test
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-20s %s\n", $$1, $$2 }'
@@ -55,7 +55,7 @@ stream: ## Train on 100 GB of patches within 2 GB of memory (STREAM="--gigabytes
 	$(WITH_LIBTORCH); $(CARGO) build --release --quiet -p eosfed-trainer; \
 	$(PYTHON) bench/stream.py --trainer $(TARGET)/release/eosfed-trainer --gigabytes 100 --most-gib 2 $(STREAM)
 
-attacks: ## Attack each aggregation strategy on real pixels and write the table of docs/robustness.md
+attacks: ## Attack each strategy and encoding on real pixels and write the tables of docs/robustness.md
 	scene="$$($(PYTHON) deploy/demo/fetch_scene.py)"; \
 	$(CARGO) run --release --quiet -p eosfed-attacks -- "$$scene" docs/robustness.md
 
@@ -122,6 +122,13 @@ bench-ensemble: ## Measure features of eight specialists beside timm, and predic
 bench-accuracy: ## Train on a folder of images, as PyTorch with timm does beside it (IMAGES=FOLDER ACCURACY="--seeds 5")
 	@$(WITH_LIBTORCH); $(CARGO) build --release --quiet -p eosfed-trainer --bins
 	$(INTEROP)/bin/python bench/accuracy.py --trainer $(TARGET)/release/eosfed-trainer --images "$(IMAGES)" $(ACCURACY)
+
+bench-encodings: programs ## Train with each encoding of updates and write its table of docs/performance.md (IMAGES=FOLDER ENCODINGS="--rounds 30")
+	$(PYTHON) bench/encodings.py --programs $(TARGET)/release --images "$(IMAGES)" --document docs/performance.md $(ENCODINGS)
+
+bench-scale: ## Measure how a coordinator grows, with plots, and write docs/scale.md (SCALE="-- --clients 4,8,16")
+	$(CARGO) build --release --quiet -p eosfed-coordinator -p eosfed-load
+	$(PYTHON) bench/scale.py --load $(TARGET)/release/eosfed-load --document docs/scale.md --images docs/images $(SCALE)
 
 # Ready programs for a machine without Rust: TRAINER and STEPS, and what else its script is told.
 TRAINER ?=

@@ -166,6 +166,11 @@ impl Coordinator {
         std::mem::take(&mut *most).most(self.footprint())
     }
 
+    /// The largest resident memory since its start, in KiB.
+    pub(crate) fn peak(&self) -> u64 {
+        peak(self.pid).unwrap_or_default()
+    }
+
     /// Seconds of processor time that it has used.
     pub(crate) fn processor_seconds(&self) -> f64 {
         processor_seconds(self.pid).unwrap_or_default()

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use eosfed_common::assignment::{Assignment, CurvePoint, MAX_POINTS, Offered, Progress};
+use eosfed_common::assignment::{CurvePoint, MAX_POINTS, Progress};
 use eosfed_common::finite::Finite;
 use eosfed_common::ids::InstitutionName;
 use eosfed_common::metric::METRICS;
@@ -17,7 +17,6 @@ use eosfed_common::refusal::Reason;
 use eosfed_proto::v1::operator_client::OperatorClient;
 use eosfed_testkit::plans::{DOWNSTREAM, ONE_SHOT, Plan};
 use eosfed_transport::channel::Transport;
-use eosfed_transport::wire::Wire as _;
 use prost::Message as _;
 use tokio::task::JoinSet;
 
@@ -29,22 +28,22 @@ use crate::scene::{bar, operator, submit_plan};
 /// Curve points of an ordinary heartbeat, and metrics of each.
 const POINTS: usize = 2;
 /// Rounds that are measured before each number of closed rounds.
-const MEASURED: u32 = 3;
+pub(crate) const MEASURED: u32 = 3;
 /// Number of heartbeats of the largest size, and of institutions that send them in parallel.
 const FLOOD: (usize, usize) = (180, 8);
 /// Metrics of a point in such a heartbeat: all that a curve may have.
 const FLOOD_METRICS: usize = 8;
 
 /// The measurements at a number of closed rounds.
-struct Cost {
-    heartbeats: Calls,
-    submissions: Calls,
+pub(crate) struct Cost {
+    pub(crate) heartbeats: Calls,
+    pub(crate) submissions: Calls,
 }
 
 /// Calls of one kind: the duration of each, and the bytes that the coordinator wrote for it.
 #[derive(Default)]
-struct Calls {
-    took: Vec<Duration>,
+pub(crate) struct Calls {
+    pub(crate) took: Vec<Duration>,
     written: Vec<u64>,
 }
 
@@ -61,7 +60,7 @@ impl Calls {
     }
 
     /// The median, since the store sometimes writes a snapshot, which no call causes.
-    fn written(&self) -> u64 {
+    pub(crate) fn written(&self) -> u64 {
         let mut sorted = self.written.clone();
         sorted.sort_unstable();
         sorted.get(sorted.len() / 2).copied().unwrap_or_default()
@@ -109,13 +108,13 @@ async fn act(
 }
 
 /// Trains the specialist of the head.
-async fn specialist(
+pub(crate) async fn specialist(
     operator: &OperatorClient<Transport>,
     site: &Institution,
     folder: &Path,
 ) -> anyhow::Result<()> {
     submit_plan(operator, one_shot(site)).await?;
-    let held = site.accept(offer(site, 0).await?).await?;
+    let held = site.accept(site.offered(0).await?).await?;
     let file = folder.join("specialist");
     let blob = site.weights(&held, &file, 0).await?;
     site.upload(&file, blob).await?;
@@ -124,7 +123,7 @@ async fn specialist(
 }
 
 /// Runs one round with all institutions. If wanted, it measures their heartbeats and submissions one by one.
-async fn round(
+pub(crate) async fn round(
     coordinator: &Coordinator,
     sites: &[Institution],
     number: u32,
@@ -134,7 +133,7 @@ async fn round(
     for (site, seed) in sites.iter().cloned().zip(0_u64..) {
         let folder = coordinator.folder().to_owned();
         running.spawn(async move {
-            let held = site.accept(offer(&site, number).await?).await?;
+            let held = site.accept(site.offered(number).await?).await?;
             let seed = (u64::from(number) + 1) * 1000 + seed;
             let file = folder.join(site.name.as_str());
             let blob = site.weights(&held, &file, seed).await?;
@@ -201,7 +200,7 @@ async fn rest(
 }
 
 /// Sends greetings until the connection is made again.
-async fn reconnected(site: &Institution) -> anyhow::Result<()> {
+pub(crate) async fn reconnected(site: &Institution) -> anyhow::Result<()> {
     let started = Instant::now();
     while let Err(refusal) = site.hello().await {
         ensure!(refusal.reason == Reason::Unavailable, "{refusal}");
@@ -223,7 +222,7 @@ async fn flood(
     submit_plan(operator, downstream(sites.len(), 1)).await?;
     let mut held = Vec::new();
     for site in sites {
-        held.push(site.accept(offer(site, 0).await?).await?);
+        held.push(site.accept(site.offered(0).await?).await?);
     }
     let (quiet, quiet_held) = sites.iter().zip(&held).next_back().context("no institutions")?;
     let ordinary = async || -> anyhow::Result<Vec<Duration>> {
@@ -275,27 +274,12 @@ fn progress(points: usize, metrics: usize) -> Progress {
     Progress { step: 10, steps: 1_000_000, points }
 }
 
-/// Waits for the offer of a round.
-async fn offer(site: &Institution, round: u32) -> anyhow::Result<Assignment<Offered>> {
-    let mut seen = 0;
-    loop {
-        let answer = site.poll(seen).await?;
-        seen = answer.revision;
-        for message in answer.assignments {
-            let assignment = Assignment::<Offered>::from_message(message)?;
-            if assignment.id.round == round {
-                return Ok(assignment);
-            }
-        }
-    }
-}
-
 fn one_shot(site: &Institution) -> String {
     let plan = Plan::new(ONE_SHOT).participants(1, 1).deadline("1h").given(&["red"]);
     plan.specialists(&[("red", site.name.as_str(), &["red"])]).text()
 }
 
-fn downstream(institutions: usize, rounds: u32) -> String {
+pub(crate) fn downstream(institutions: usize, rounds: u32) -> String {
     let plan = Plan::new(DOWNSTREAM).participants(institutions, institutions).deadline("1h");
     let plan = plan.set("model.task", "classification").set("head.bands", vec!["red"]);
     plan.without("head.composition").rounds(rounds, "{ name = \"fed-avg\" }").text()

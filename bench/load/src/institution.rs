@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use eosfed_common::assignment::{Assignment, BlobRef, Lease, Offered, Progress, UpdateSubmission, Work};
 use eosfed_common::head::{HeadOver, MAX_HEAD_BYTES};
 use eosfed_common::ids::{IdempotencyKey, InstitutionName};
-use eosfed_common::refusal::Refusal;
+use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::secret::Secret;
+use eosfed_common::traffic::ByteCounts;
 use eosfed_common::training_target::TrainingTarget;
 use eosfed_common::weights::write;
 use eosfed_proto::v1;
@@ -62,6 +63,7 @@ pub(crate) async fn enroll(
 pub(crate) struct Institution {
     pub(crate) name: InstitutionName,
     transport: Transport,
+    meter: Meter,
 }
 
 impl Member {
@@ -78,8 +80,9 @@ impl Member {
     /// Connects and greets. Returns how long that took.
     pub(crate) async fn connect(self, url: &str) -> anyhow::Result<(Institution, Duration)> {
         let started = Instant::now();
-        let transport = open(url, &self.enrolled.ca_pem, Some(&self.enrolled.pair), Meter::default())?;
-        let institution = Institution { name: self.name, transport };
+        let meter = Meter::default();
+        let transport = open(url, &self.enrolled.ca_pem, Some(&self.enrolled.pair), meter.clone())?;
+        let institution = Institution { name: self.name, transport, meter };
         institution.hello().await?;
         Ok((institution, started.elapsed()))
     }
@@ -118,6 +121,54 @@ impl Institution {
     pub(crate) async fn poll(&self, seen: u64) -> Result<v1::PollResponse, Refusal> {
         let wait_ms = POLL_TIMEOUT.as_millis() as u32;
         answer(self.participant().poll(v1::PollRequest { seen_revision: seen, wait_ms }).await)
+    }
+
+    /// Bytes that it has sent so far.
+    pub(crate) fn sent(&self) -> u64 {
+        let ByteCounts { weights, metrics, control } = self.meter.sent();
+        weights + metrics + control
+    }
+
+    /// Waits for the offer of a round.
+    pub(crate) async fn offered(&self, round: u32) -> anyhow::Result<Assignment<Offered>> {
+        let mut seen = 0;
+        loop {
+            let answer = self.poll(seen).await?;
+            seen = answer.revision;
+            for message in answer.assignments {
+                let assignment = Assignment::<Offered>::from_message(message)?;
+                if assignment.id.round == round {
+                    return Ok(assignment);
+                }
+            }
+        }
+    }
+
+    /// Downloads the weights that an assignment starts from, if there are some, and gives their bytes.
+    pub(crate) async fn download_base(&self, held: &Held, path: &Path) -> anyhow::Result<u64> {
+        let Work::Training(work) = &held.assignment.work else { return Ok(0) };
+        let Some(base) = work.base else { return Ok(0) };
+        transfer::download(self.transport.clone(), base, path).await?;
+        Ok(base.size)
+    }
+
+    /// Works, with heartbeats beside the work.
+    pub(crate) async fn holding<T>(
+        &self,
+        held: &Held,
+        work: impl Future<Output = anyhow::Result<T>>,
+    ) -> anyhow::Result<T> {
+        // The submission may already be recorded when a heartbeat is refused as too late, so only the answer to
+        // the submission decides, as in the daemon.
+        let over = [Reason::WrongState, Reason::RoundClosed, Reason::JobEnded];
+        tokio::pin!(work);
+        tokio::select! {
+            done = &mut work => done,
+            refusal = self.clone().send_heartbeats(held.clone()) => match over.contains(&refusal.reason) {
+                true => work.await,
+                false => Err(refusal.into()),
+            },
+        }
     }
 
     /// Accepts an assignment.

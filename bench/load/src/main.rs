@@ -4,6 +4,7 @@
 
 mod coordinator;
 mod crowd;
+mod growth;
 mod history;
 mod institution;
 mod ledger;
@@ -18,9 +19,11 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use eosfed_common::model::Backbone;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::time::timeout;
 
+use crate::growth::Growth;
 use crate::scene::Load;
 
 /// Load one coordinator with many institutions and measure it.
@@ -76,6 +79,16 @@ enum Scene {
               value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
         events: Vec<u64>,
     },
+    /// How time, processor, memory, bytes and open files grow. A line of JSON for each measurement
+    Growth(Growth),
+}
+
+/// A network by its name.
+fn backbone(name: &str) -> Result<Backbone, String> {
+    Backbone::ALL.into_iter().find(|one| one.to_string() == name).ok_or_else(|| {
+        let known = Backbone::ALL.map(|one| one.to_string());
+        format!("the networks are {}, found `{name}`", known.join(", "))
+    })
 }
 
 impl Arguments {
@@ -136,6 +149,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
             Some(Scene::Restarts { institutions, restarts }) => {
                 timeout(within, restarts::play(&program, *institutions, *restarts)).await
             }
+            Some(Scene::Growth(growth)) => timeout(within, growth::play(&program, growth)).await,
             Some(Scene::Ledger { events }) => timeout(within, ledger::play(&program, events)).await,
         }
     });

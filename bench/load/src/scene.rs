@@ -10,8 +10,8 @@ use eosfed_common::assignment::{Assignment, BlobRef, Offered};
 use eosfed_common::clock::{Clock as _, SystemClock, Timestamp};
 use eosfed_common::digest::Digest;
 use eosfed_common::ids::{IdempotencyKey, InstitutionName};
+use eosfed_common::model::Backbone;
 use eosfed_common::plan::JobSpec;
-use eosfed_common::refusal::Reason;
 use eosfed_common::training_target::TrainingTarget;
 use eosfed_common::weights::write;
 use eosfed_proto::v1;
@@ -39,7 +39,7 @@ const UPLOAD_SEED: u64 = 1007;
 /// which a coordinator accepts 16 such connections.
 const JOINING: usize = 8;
 /// Duration of the idle phase, in which all institutions only wait.
-const IDLE_TIME: Duration = Duration::from_secs(10);
+pub(crate) const IDLE_TIME: Duration = Duration::from_secs(10);
 
 /// How many there are of each.
 #[derive(Debug, Clone, Copy)]
@@ -220,10 +220,13 @@ pub(crate) async fn connect_all(
 }
 
 /// An offer: its institution, its work and its time.
-type Offer = (Institution, Assignment<Offered>, Timestamp);
+pub(crate) type Offer = (Institution, Assignment<Offered>, Timestamp);
 
 /// Polls for work, as a daemon does. Ends only when something is refused.
-async fn wait_for_work(institution: Institution, offers: mpsc::UnboundedSender<Offer>) -> anyhow::Result<()> {
+pub(crate) async fn wait_for_work(
+    institution: Institution,
+    offers: mpsc::UnboundedSender<Offer>,
+) -> anyhow::Result<()> {
     let mut seen = 0;
     let mut offered = false;
     loop {
@@ -239,11 +242,17 @@ async fn wait_for_work(institution: Institution, offers: mpsc::UnboundedSender<O
 
 /// A job that asks the first `uploading` institutions, and its model.
 pub(crate) fn plan(uploading: u32) -> anyhow::Result<(String, TrainingTarget)> {
+    plan_of(uploading, Backbone::Atto)
+}
+
+/// The same with another network.
+pub(crate) fn plan_of(uploading: u32, backbone: Backbone) -> anyhow::Result<(String, TrainingTarget)> {
     let names = (0..uploading).map(|number| Ok(name(number)?.to_string()));
     let names = names.collect::<anyhow::Result<Vec<_>>>()?;
     let bands = ["red", "green", "blue"];
     let text = Plan::new(ROUNDS)
         .set("name", "load")
+        .set("model.backbone", backbone.to_string())
         .without("release")
         .shared("load", &bands)
         .given(&bands)
@@ -335,17 +344,7 @@ async fn send_all(
                 let submitted = institution.submit(&held, weights).await?;
                 anyhow::Ok((began, accepted, uploaded, submitted))
             };
-            // The submission may already be recorded when a heartbeat is refused as too late, so only the
-            // answer to the submission decides, as in the daemon.
-            let over = [Reason::WrongState, Reason::RoundClosed, Reason::JobEnded];
-            tokio::pin!(sending);
-            tokio::select! {
-                sent = &mut sending => sent,
-                refusal = institution.clone().send_heartbeats(held.clone()) => match over.contains(&refusal.reason) {
-                    true => sending.await,
-                    false => Err(refusal.into()),
-                },
-            }
+            institution.holding(&held, sending).await
         });
     }
     let mut began = None::<Instant>;
