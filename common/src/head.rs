@@ -136,7 +136,8 @@ pub struct HeadFile {
     pub name: String,
     /// The release that its encoders are from.
     pub release: ReleaseNumber,
-    /// Folder of that release when the head was trained. Empty for a head that was trained in rounds.
+    /// Folder of that release when the head was trained, seen from the folder of this file; earlier versions wrote an
+    /// absolute path. Empty for a head that was trained in rounds.
     #[serde(default)]
     pub release_folder: String,
     /// Its encoders, in the order in which their maps are fused.

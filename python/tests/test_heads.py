@@ -158,3 +158,17 @@ def test_heads_that_do_not_fit_are_refused(release: Path, tmp_path: Path) -> Non
     path.write_text(json.dumps(json.loads((tmp_path / "b" / "head.json").read_text())))
     with pytest.raises(eosfed.ReleaseError, match="head.safetensors"):
         eosfed.open_head(rounds, release)
+
+
+def test_a_head_names_its_release_relative_to_itself(release: Path, tmp_path: Path) -> None:
+    (tmp_path / "heads").mkdir()
+    tensors = head_tensors(False, 2, DIMS) | {"select.weight": torch.tensor([0.5, 1.5])}
+    head = make_head(tmp_path / "heads" / "top", release, CHOSEN, tensors)
+    path = head / "head.json"
+    raw = json.loads(path.read_text())
+    for named in (Path("../..") / release.name, release):  # the second is how earlier versions wrote it
+        path.write_text(json.dumps(raw | {"release_folder": str(named)}))
+        assert eosfed.open_head(head)(images(), BANDS).shape == (2, 2)
+    path.write_text(json.dumps(raw | {"release_folder": "../gone"}))
+    with pytest.raises(eosfed.ReleaseError, match="gone"):
+        eosfed.open_head(head)

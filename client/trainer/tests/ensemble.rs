@@ -47,6 +47,16 @@ fn heads_are_trained_scored_and_reported() {
     let markdown = fs::read_to_string(results.join("results.md")).unwrap();
     assert!(markdown.contains("| only-red |") && markdown.contains("mIoU"), "{markdown}");
     assert_eq!(&fs::read(results.join("predictions.png")).unwrap()[1..4], b"PNG");
+
+    // A head and its release can be moved together, and the file of a head names no folder of this machine.
+    let moved = folder.path().join("moved");
+    fs::create_dir(&moved).unwrap();
+    fs::rename(&release, moved.join("release")).unwrap();
+    fs::rename(&heads[1], moved.join("only-red")).unwrap();
+    let written = fs::read_to_string(moved.join("only-red/head.json")).unwrap();
+    assert!(!written.contains(folder.path().to_str().unwrap()), "{written}");
+    let data = ScoringData::of(&data, Split::Test);
+    assert_eq!(score(&moved.join("only-red"), None, data, Device::Cpu).unwrap().metrics, rows[1].metrics);
 }
 
 /// The pixel accuracy of a head fitted with these options.

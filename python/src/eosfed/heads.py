@@ -191,12 +191,13 @@ def open_head(head: str | Path, release: str | Path | None = None, *, verify: bo
     folder = Path(head)
     path, raw = read_head(folder)
     if release is None:
-        release = str(raw.get("release_folder", ""))
-        if not release:
+        trained_with = str(raw.get("release_folder", ""))
+        if not trained_with:
             raise ReleaseError(
                 f"{path}: the head was trained in rounds; fetch its release with `eosfed release pull {raw.get('release')}` "
                 "and give its folder"
             )
+        release = folder / trained_with  # Earlier versions wrote an absolute path, which stays as it is.
     weights = folder / "head.safetensors"
     tensors = read_tensors(weights)
     if raw.get("method", "fusion") == "fusion":

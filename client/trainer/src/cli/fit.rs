@@ -201,10 +201,10 @@ pub(super) fn fit(arguments: &FitArguments) -> anyhow::Result<ExitCode> {
     let device = arguments.compute.set_up()?;
     let options = arguments.options()?;
     let stop = StopFlag::install()?;
-    let bar = progress_bar("fitting", "epochs")?;
-    let mut progress = |epoch: u32, epochs: u32, loss: f64| {
-        bar.set_length(u64::from(epochs));
-        bar.set_position(u64::from(epoch));
+    let bar = progress_bar("fitting", "steps")?;
+    let mut progress = |step: u64, steps: u64, loss: f64| {
+        bar.set_length(steps);
+        bar.set_position(step);
         bar.set_message(format!("loss {loss:.4}"));
     };
     let report = ensemble::fit(&options, device, &mut progress, &|| stop.is_set())?;

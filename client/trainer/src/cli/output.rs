@@ -32,7 +32,7 @@ pub(super) fn align_numbers(table: &mut Table) {
 /// A progress bar such as `mapping ━━━━ 3/20 windows  5s`.
 pub(super) fn progress_bar(verb: &str, unit: &str) -> anyhow::Result<ProgressBar> {
     let template = format!("{verb} {{wide_bar}} {{pos}}/{{len}} {unit}  {{msg}} {{eta}}");
-    Ok(ProgressBar::new(0).with_style(ProgressStyle::with_template(&template)?))
+    Ok(ProgressBar::no_length().with_style(ProgressStyle::with_template(&template)?))
 }
 
 /// Moves a progress bar.

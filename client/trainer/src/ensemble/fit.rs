@@ -16,7 +16,7 @@ use super::combine::Combiner;
 use super::error::EnsembleError;
 use super::extractor::FeatureExtractor;
 use super::feature_source::FeatureSource;
-use super::head_model::{metric_spec, preprocessing};
+use super::head_model::{metric_spec, path_between, preprocessing};
 use super::release::{EncoderChoice, Release};
 use crate::net::StepCounter;
 use crate::parameters::Parameters;
@@ -79,8 +79,9 @@ pub struct FitReport {
     pub notes: Vec<String>,
 }
 
-/// Called after each epoch with the number of epochs done and in total, and the mean loss.
-pub type FitProgress<'a> = &'a mut dyn FnMut(u32, u32, f64);
+/// Called about once a second and after each epoch, with the number of steps done and in total, and the mean loss of
+/// the steps since.
+pub type FitProgress<'a> = &'a mut dyn FnMut(u64, u64, f64);
 
 /// Trains a head on the training part of the data and writes it.
 ///
@@ -183,8 +184,9 @@ impl Learning<'_> {
         };
         let mut curve = Vec::new();
         for epoch in 1..=epochs {
-            let report = train_loop.epoch(epoch, &mut optimizer, &mut |_, _| (), stopped)?;
-            progress(epoch, epochs, report.loss);
+            let mut step = |step, loss| progress(step, total, loss);
+            let report = train_loop.epoch(epoch, &mut optimizer, &mut step, stopped)?;
+            progress(report.step, total, report.loss);
             curve.push((report.step as f64, report.loss));
         }
         Ok(curve)
@@ -257,6 +259,9 @@ fn write(
 ) -> Result<(), EnsembleError> {
     std::fs::create_dir_all(folder).map_err(|error| EnsembleError::file(folder, error))?;
     parameters.save(&folder.join(HeadFile::WEIGHTS))?;
+    let release = path_between(folder, Path::new(&head.release_folder))
+        .map_err(|error| EnsembleError::file(Path::new(&head.release_folder), error))?;
+    let head = &HeadFile { release_folder: release.display().to_string(), ..head.clone() };
     if !curve.is_empty() {
         let series = [Series { name: head.name.clone(), points: curve.to_vec() }];
         line_chart(&folder.join("loss.png"), "training loss of the head", "step", "loss", &series)?;

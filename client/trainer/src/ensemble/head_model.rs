@@ -1,6 +1,6 @@
 //! A trained head, opened for use on a data set, on a scene, or on images in memory.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use eosfed_common::head::{HeadFile, Imagery};
 use eosfed_data::{BandStatistics, DataError, Dataset, SampleSource, Split};
@@ -40,11 +40,15 @@ pub(super) fn read_head(folder: &Path) -> Result<HeadFile, EnsembleError> {
     Ok(head)
 }
 
-/// The folder of the release under a head: the given one, or the one that the head was trained with.
+/// The folder of the release under the head in `folder`: the given one, or the one that the head was trained with.
 ///
 /// # Errors
 /// If none is given for a head that was trained in rounds.
-pub(super) fn release_folder(head: &HeadFile, given: Option<&Path>) -> Result<PathBuf, EnsembleError> {
+pub(super) fn release_folder(
+    folder: &Path,
+    head: &HeadFile,
+    given: Option<&Path>,
+) -> Result<PathBuf, EnsembleError> {
     match given {
         Some(folder) => Ok(folder.to_owned()),
         None if head.release_folder.is_empty() => {
@@ -55,8 +59,18 @@ pub(super) fn release_folder(head: &HeadFile, given: Option<&Path>) -> Result<Pa
             );
             Err(EnsembleError::file(Path::new(HeadFile::FILE), reason))
         }
-        None => Ok(PathBuf::from(&head.release_folder)),
+        // Heads of earlier versions have an absolute path, which `join` takes as it is.
+        None => Ok(folder.join(&head.release_folder)),
     }
+}
+
+/// The path from one folder to another, without the names of what is above both. Both must be there.
+pub(super) fn path_between(from: &Path, to: &Path) -> std::io::Result<PathBuf> {
+    let (from, to) = (from.canonicalize()?, to.canonicalize()?);
+    let shared = from.components().zip(to.components()).take_while(|(one, other)| one == other).count();
+    let up = from.components().skip(shared).map(|_| Component::ParentDir);
+    let path: PathBuf = up.chain(to.components().skip(shared)).collect();
+    Ok(if path.as_os_str().is_empty() { PathBuf::from(".") } else { path })
 }
 
 /// The metrics of a head's outputs.
@@ -117,7 +131,7 @@ impl HeadModel {
     /// If the head, or a part of its release that it needs, is missing or damaged.
     pub fn open(folder: &Path, release: Option<&Path>, device: Device) -> Result<Self, EnsembleError> {
         let file = read_head(folder)?;
-        let release = Release::open(&release_folder(&file, release)?)?;
+        let release = Release::open(&release_folder(folder, &file, release)?)?;
         let parameters = Parameters::load(&folder.join(HeadFile::WEIGHTS), file.signature(), device)?;
         let combiner = Combiner::new(&file, &parameters, StepCounter::default());
         let chosen = combiner.chosen(file.encoders.len());
@@ -258,5 +272,24 @@ impl HeadModel {
             each(&self.extractor.features(&batch.images), &batch, data.source());
         }
         Ok(Looked { skipped, unlike })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_and_its_release_may_be_moved_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in ["heads/top5", "release"] {
+            std::fs::create_dir_all(at(name)).unwrap();
+        }
+        let between = path_between(&at("heads/top5"), &at("heads/../release")).unwrap();
+        assert_eq!(between, Path::new("../../release"));
+        assert_eq!(path_between(&at("release"), &at("release")).unwrap(), Path::new("."));
+        assert_eq!(path_between(&at("heads"), &at("heads/top5")).unwrap(), Path::new("top5"));
+        assert!(path_between(&at("heads"), &at("gone")).is_err());
     }
 }

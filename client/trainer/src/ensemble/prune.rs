@@ -80,7 +80,7 @@ pub fn prune(
 ) -> Result<PruneReport, EnsembleError> {
     let file = read_head(&options.head)?;
     let kept = choose(&file, options)?;
-    let folder = release_folder(&file, options.release.as_deref())?;
+    let folder = release_folder(&options.head, &file, options.release.as_deref())?;
     let Some(training) = file.training.clone() else {
         return Err(EnsembleError::file(
             &options.head,
