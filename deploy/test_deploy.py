@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import hashlib
@@ -282,7 +283,13 @@ class Advisories(unittest.TestCase):
         self.assertTrue(found.stdout.startswith("not checked"), found.stdout)
 
 
-# The keys of podman-systemd.unit(5) of podman 4.4, the earliest with such files, as far as they are used.
+# Where podman keeps the generator of units; EOSFED_QUADLET names another.
+GENERATORS = ("/usr/libexec/podman/quadlet", "/usr/lib/podman/quadlet",
+              "/usr/lib/systemd/system-generators/podman-system-generator")
+GENERATOR = next(filter(os.path.exists, filter(None, (os.environ.get("EOSFED_QUADLET"), *GENERATORS))), None)
+
+# The keys of podman-systemd.unit(5) of podman 4.4, the earliest with such files, as far as they are used: for
+# machines without the generator.
 QUADLET = {
     "Container": {"Image", "ContainerName", "Exec", "Volume", "PublishPort", "ReadOnly", "DropCapability",
                   "NoNewPrivileges", "LogDriver", "AddDevice", "PodmanArgs"},
@@ -318,6 +325,7 @@ class Containers(unittest.TestCase):
         self.assertGreater(len(named), 3)
         self.assertEqual({(path, one) for path, one in named if one != user}, set())
 
+    @unittest.skipIf(GENERATOR, "the generator of podman checks them")
     def test_quadlet_files_have_known_keys(self):
         units = [path for path in self.files if path.parent.name == "quadlet"]
         self.assertEqual(len(units), 4)
@@ -332,6 +340,75 @@ class Containers(unittest.TestCase):
             text = (HERE / f"containers/quadlet/{unit}.container").read_text()
             for line in ("ReadOnly=true", "DropCapability=all", "NoNewPrivileges=true", f"Volume={unit}.volume:"):
                 self.assertIn(line, text)
+
+
+@unittest.skipUnless(GENERATOR, "podman's generator of units (quadlet) is not here; EOSFED_QUADLET names it")
+class Quadlet(unittest.TestCase):
+    """The generator makes the units that are meant."""
+
+    commands = {
+        "eosfed-coordinator": ["--publish", "7443:7443", "--stop-timeout=30", "serve", "--state=/var/lib/eosfed/coordinator"],
+        "eosfed-client": ["-v", "/srv/imagery:/imagery:ro", "--stop-timeout=100", "run", "--state=/var/lib/eosfed/client"],
+    }
+
+    def setUp(self):
+        self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        for path in (HERE / "containers/quadlet").iterdir():
+            shutil.copy(path, self.folder)
+
+    def generate(self):
+        """The exit code, the messages, and the units by their names."""
+        words, where = [GENERATOR, "-dryrun"], {**os.environ, "QUADLET_UNIT_DIRS": str(self.folder)}
+        done = subprocess.run(words, env=where, capture_output=True, text=True, timeout=60)
+        parts = re.split(r"(?m)^---(.*)---$", done.stdout)[1:]
+        return done.returncode, done.stderr, dict(zip(parts[::2], parts[1::2], strict=True))
+
+    def missing(self):
+        """What the commands of the units lack."""
+        code, said, units = self.generate()
+        self.assertEqual(code, 0, said)
+        names = {name for unit in self.commands for name in (f"{unit}.service", f"{unit}-volume.service")}
+        self.assertEqual(set(units), names)
+        lacks = []
+        for unit, own in self.commands.items():
+            command = shlex.split(re.search(r"(?m)^ExecStart=(.*)$", units[f"{unit}.service"])[1])
+            hard = ["--read-only", "--cap-drop", "all", "--security-opt=no-new-privileges", "--log-driver", "journald"]
+            volume = f"systemd-{unit}:/var/lib/eosfed"
+            lacks += [word for word in [*hard, volume, *own] if word not in command]
+        return lacks
+
+    def change(self, name, old, new):
+        path = self.folder / name
+        text = path.read_text()
+        self.assertIn(old, text)
+        path.write_text(text.replace(old, new))
+
+    def test_the_units_start_what_is_meant(self):
+        self.assertEqual(self.missing(), [])
+
+    def test_an_unknown_key_and_a_wrong_value_are_seen(self):
+        self.change("eosfed-client.container", "ReadOnly=true", "ReadOnly=true\nMemry=1")
+        code, said, _ = self.generate()
+        self.assertNotEqual(code, 0)
+        self.assertIn("'Memry'", said)
+        self.change("eosfed-client.container", "\nMemry=1", "")
+        self.change("eosfed-coordinator.container", "ReadOnly=true", "ReadOnly=maybe")
+        self.assertEqual(self.missing(), ["--read-only"])
+
+    @unittest.skipUnless(shutil.which("systemd-analyze"), "systemd-analyze is not here")
+    def test_systemd_knows_every_key_of_the_units(self):
+        def complaints():
+            _, _, units = self.generate()
+            out = Path(self.enterContext(tempfile.TemporaryDirectory()))
+            for name, text in units.items():
+                (out / name).write_text(text)
+            words = ["systemd-analyze", "verify", *map(str, out.iterdir())]
+            done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+            return [line for line in done.stderr.splitlines() if "Unknown" in line or "Failed to parse" in line]
+
+        self.assertEqual(complaints(), [])
+        self.change("eosfed-client.container", "RestartSec=10", "RestartSec=soon\nRestartSek=1")
+        self.assertEqual(len(complaints()), 2)
 
 
 class Packages(unittest.TestCase):
