@@ -21,7 +21,6 @@ use eosfed_transport::operator::IdentityFolder;
 use eosfed_transport::otlp::{Collector, Exporter};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha12Rng;
-use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -151,7 +150,7 @@ impl Coordinator {
             _lock,
         } = &self;
         let settings = settings.load_full();
-        let listener = TcpListener::bind(settings.listen).await.with_context(|| {
+        let listener = eosfed_web::listen(settings.listen).with_context(|| {
             format!("cannot listen on {}; change `listen` in {}", settings.listen, state.settings().display())
         })?;
         let url = format!("https://{}", listener.local_addr()?);

@@ -82,6 +82,8 @@ pub async fn serve(listener: TcpListener, context: Context) {
             Some(tls) => {
                 let accept =
                     move |stream, address| secure::accept(tls.clone(), stream, address, routes.clone());
+                // Before a handshake there is nothing to say.
+                let refused = move |_| refused();
                 eosfed_web::serve_with(listener, accept, refused, REMOTE_LIMITS).await;
             }
             None => eosfed_web::serve(listener, routes, refused, LIMITS).await,
@@ -117,8 +119,7 @@ fn routes(context: Context) -> Router {
 ///
 /// # Errors
 /// A sentence with the address, if it cannot be listened on.
-pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind(address).await;
-    listener
+pub fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    eosfed_web::listen(address)
         .with_context(|| format!("cannot listen on {address} for monitoring; change `listen` of `[http]`"))
 }

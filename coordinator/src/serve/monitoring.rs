@@ -30,7 +30,7 @@ impl Coordinator {
     ) -> anyhow::Result<impl Future<Output = ()> + use<>> {
         let settings = self.settings.load_full();
         let (listener, tls) = match &settings.http {
-            Some(http) => (Some(http::bind(http.listen).await?), self.http_tls(http, own)?),
+            Some(http) => (Some(http::bind(http.listen)?), self.http_tls(http, own)?),
             None => (None, None),
         };
         if let Some(listener) = &listener {

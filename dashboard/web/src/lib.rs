@@ -11,5 +11,5 @@ mod sessions;
 
 pub use guard::{Hosts, guard};
 pub use live::{MAX_STREAMS, Streams};
-pub use server::{LIMITS, Limits, REMOTE_LIMITS, serve, serve_with};
+pub use server::{LIMITS, Limits, REMOTE_LIMITS, listen, serve, serve_with};
 pub use sessions::{LINK_VALID, SESSION_VALID, Sessions, Viewer};

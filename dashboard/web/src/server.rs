@@ -1,7 +1,7 @@
 //! Connections: how many, how long, and how much of a request is read.
 
 use std::collections::HashMap;
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -45,21 +45,64 @@ pub const LIMITS: Limits = Limits {
 /// The limits of a listener that other machines can reach: one of them cannot take all connections.
 pub const REMOTE_LIMITS: Limits = Limits { per_address: 32, ..LIMITS };
 
+/// The time for headers while more than half of the connections are taken: silent ones then make room for pages.
+const CROWDED: Duration = Duration::from_secs(2);
+
+/// What a connection beyond the limits is told.
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain; charset=utf-8\r\n\
+    retry-after: 2\r\nconnection: close\r\ncontent-length: 68\r\n\r\n\
+    there are as many connections as there may be; try again in seconds\n";
+
 /// Pause after a connection could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections that the system keeps until they are accepted. When there are more, it drops them, and their other ends
+/// try again after a second. The library's own number is 128, which a crowd fills in milliseconds.
+const BACKLOG: u32 = 1024;
+
+/// Listens on an address.
+///
+/// # Errors
+/// The error of the system.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A coordinator that is started again takes the address of the one before at once.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// Serves over plain TCP until it is dropped; open connections are then closed. `refused` hears of each
 /// connection that was closed at once.
 pub async fn serve(listener: TcpListener, routes: Router, refused: impl Fn() + Send, limits: Limits) {
     let accept = move |stream, _| std::future::ready(Ok((stream, routes.clone())));
+    let refused = move |stream| {
+        turn_away(stream);
+        refused();
+    };
     serve_with(listener, accept, refused, limits).await;
 }
 
-/// As [`serve`], with what `accept` makes of a connection, such as one with TLS, and what is served to it.
+/// Tells a connection why it is closed, as far as that needs no waiting. What it has sent is read first: the system
+/// would withdraw the answer otherwise.
+fn turn_away(stream: TcpStream) {
+    let Ok(mut stream) = stream.into_std() else { return };
+    let mut sent = [0; 4096];
+    for _ in 0..4 {
+        if !stream.read(&mut sent).is_ok_and(|read| read > 0) {
+            break;
+        }
+    }
+    // Whoever does not take it is closed all the same.
+    let _ = stream.write(FULL);
+}
+
+/// As [`serve`], with what `accept` makes of a connection, such as one with TLS, and what is served to it. `refused`
+/// gets each connection that is closed at once.
 pub async fn serve_with<S, F>(
     listener: TcpListener,
     accept: impl Fn(TcpStream, SocketAddr) -> F + Send,
-    refused: impl Fn() + Send,
+    refused: impl Fn(TcpStream) + Send,
     limits: Limits,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -80,9 +123,12 @@ pub async fn serve_with<S, F>(
         };
         let place = addresses.enter(address.ip(), limits.per_address);
         let (Ok(permit), Some(place)) = (Arc::clone(&free).try_acquire_owned(), place) else {
-            refused();
+            refused(stream);
             continue;
         };
+        let crowded = free.available_permits() < limits.connections / 2;
+        let headers = if crowded { limits.headers.min(CROWDED) } else { limits.headers };
+        let limits = Limits { headers, ..limits };
         let (accepting, stop) = (accept(stream, address), stop.clone());
         tokio::spawn(async move {
             let served = tokio::time::timeout(limits.age, async move {
@@ -212,14 +258,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn silent_connections_make_room_sooner_in_a_crowd() {
+        let (address, _, _serving) = start(Limits { connections: 4, ..LIMITS }).await;
+        let mut silent = Vec::new();
+        for _ in 0..4 {
+            silent.push(TcpStream::connect(address).await.unwrap());
+        }
+        let started = Instant::now();
+        while !answer(address, ASK).await.starts_with("HTTP/1.1 200 ") {
+            assert!(started.elapsed() < LIMITS.headers / 2, "no silent connection has made room");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert!(started.elapsed() >= CROWDED / 2, "what is silent is closed after a while");
+    }
+
+    #[tokio::test]
     async fn one_address_has_not_all_connections() {
         let (address, refused, _serving) = start(Limits { per_address: 1, ..LIMITS }).await;
         let first = TcpStream::connect(address).await.unwrap();
-        assert_eq!(answer(address, ASK).await, "");
+        assert!(answer(address, ASK).await.starts_with("HTTP/1.1 503 "));
         assert_eq!(refused.load(Ordering::Relaxed), 1);
         drop(first);
         let patience = Instant::now() + Duration::from_secs(10);
-        while answer(address, ASK).await.is_empty() {
+        while !answer(address, ASK).await.starts_with("HTTP/1.1 200 ") {
             assert!(Instant::now() < patience, "the place is given back");
         }
     }
@@ -229,12 +290,15 @@ mod tests {
         let (address, refused, serving) = start(Limits { connections: 2, ..LIMITS }).await;
         let first = TcpStream::connect(address).await.unwrap();
         let mut second = TcpStream::connect(address).await.unwrap();
-        assert_eq!(answer(address, ASK).await, "");
+        let said = answer(address, ASK).await;
+        let (head, body) = said.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 503 ") && head.contains("retry-after: 2"), "{said}");
+        assert!(head.contains(&format!("content-length: {}", body.len())), "{said}");
         assert_eq!(refused.load(Ordering::Relaxed), 1);
         drop(first);
         // The server sees the end of the first one a moment later.
         let patience = Instant::now() + Duration::from_secs(10);
-        while answer(address, ASK).await.is_empty() {
+        while !answer(address, ASK).await.starts_with("HTTP/1.1 200 ") {
             assert!(Instant::now() < patience);
         }
         serving.abort();
