@@ -21,8 +21,8 @@ use strum::VariantArray;
 
 pub use audit::{Audit, EventFilter};
 pub use job::{Job, JobFilter, JobId};
-pub use member::{Institution, Person, TokenOptions};
-pub use release::{PruneFrom, Release};
+pub use member::{Institution, MemberFilter, MemberList, Person, TokenOptions};
+pub use release::{PruneFrom, Release, ReleaseFilter};
 pub use specialist::{Specialist, SpecialistFilter};
 pub use storage::Storage;
 

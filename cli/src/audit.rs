@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use eosfed_common::clock::Timestamp;
+use eosfed_common::counted::counted;
 use eosfed_common::ledger::{EventRef, Verified, Verifier};
 use eosfed_common::outln;
 use eosfed_proto::v1;
@@ -209,7 +210,10 @@ fn report(verified: &Verified, noted: Option<EventRef>, output: Output) -> anyho
             print::json(&VerifiedEvents { events: verified.events, first: verified.first, newest })?;
         }
         Output::Table => {
-            outln!("{} events: each is unchanged and follows from the one before it.", verified.events);
+            outln!(
+                "{}: each is unchanged and follows from the one before it.",
+                counted(verified.events, "event")
+            );
             if let Some(noted) = noted {
                 outln!("Event {} is among them with the hash that was noted.", noted.sequence);
             }

@@ -1,5 +1,6 @@
 //! Events of a job as sentences, for people who watch it.
 
+use eosfed_common::counted::counted;
 use eosfed_common::ledger::{Actor, Event, EventKind};
 
 use super::print;
@@ -22,7 +23,8 @@ pub(super) fn sentence(event: &Event) -> Option<String> {
             format!("a lease of {institution} has expired in round {}, number {expiries}", round + 1)
         }
         EventKind::LeaseExpired { round, expiries, failed: true } => {
-            format!("{institution} has failed in round {}: {expiries} leases have expired", round + 1)
+            let expired = counted(*expiries, "lease");
+            format!("{institution} has failed in round {}: {expired} expired", round + 1)
         }
         EventKind::UpdateRejected { round, message, .. } => {
             format!("the update of {institution} in round {} was rejected: {message}", round + 1)
@@ -35,7 +37,11 @@ pub(super) fn sentence(event: &Event) -> Option<String> {
             format!("{institution} left round {}: its access was revoked{update}", round + 1)
         }
         EventKind::RoundClosed { round, attempt, complete: false, submitted } => {
-            format!("attempt {attempt} at round {} has closed with {submitted} results, too few", round + 1)
+            format!(
+                "attempt {attempt} at round {} has closed with {}, too few",
+                round + 1,
+                counted(*submitted, "result")
+            )
         }
         EventKind::SpecialistFrozen { specialist, .. } => format!("{specialist} was frozen"),
         EventKind::ReleaseCreated { release, .. } => format!("release {release} was created"),

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use eosfed_common::card::{Card, ReleaseManifest};
+use eosfed_common::counted::counted;
 use eosfed_common::files::write_atomically;
 use eosfed_common::head::{HeadFile, HeadOver, MAX_HEAD_BYTES};
 use eosfed_common::outln;
@@ -127,7 +128,7 @@ fn note(job: &JobView, trained: &TrainedHeadView, release: &ReleaseManifest, kep
         "release {} pruned from {} to {} by the selection of job {} ({}), {} to {}",
         release.number,
         all.len(),
-        print::counted(kept.len() as u64, "specialist"),
+        counted(kept.len(), "specialist"),
         job.id,
         print::scores(&trained.metrics, trained.scoring.as_ref()),
         size(&mut all.iter()),

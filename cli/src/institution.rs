@@ -10,7 +10,7 @@ use eosfed_common::policy_summary::PolicySummary;
 use eosfed_common::view::{InstitutionView, SharedPolicyView, StatedDataView};
 use eosfed_proto::v1;
 
-use super::arguments::{Extent, Institution, Output};
+use super::arguments::{Extent, Institution, MemberFilter, MemberList, Output};
 use super::connection::Connection;
 use super::pages::Listed;
 use super::{member, pages, print};
@@ -42,28 +42,32 @@ pub(super) async fn run(
             member::revoke(connection, &identity, reason, true, output).await?;
         }
         Institution::Show { name } => show(connection, name, output).await?,
-        Institution::List(extent) => list(connection, extent, output).await?,
+        Institution::List(wanted) => list(connection, wanted, output).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// All institutions.
 pub(super) async fn all(connection: &mut Connection) -> anyhow::Result<Vec<InstitutionView>> {
-    Ok(fetch(connection, &Extent { limit: MAX_LIMIT, all: true }).await?.entries)
+    let extent = Extent { limit: MAX_LIMIT, all: true };
+    let filter = MemberFilter { name: String::new(), states: Vec::new() };
+    Ok(fetch(connection, &MemberList { filter, extent }).await?.entries)
 }
 
-async fn fetch(connection: &mut Connection, extent: &Extent) -> anyhow::Result<Listed<InstitutionView>> {
+async fn fetch(connection: &mut Connection, wanted: &MemberList) -> anyhow::Result<Listed<InstitutionView>> {
+    let MemberList { filter, extent } = wanted;
     let listed = pages::list(extent, async |page| {
-        let answer =
-            connection.operator.list_institutions(v1::ListInstitutionsRequest { page: Some(page) }).await;
+        let (name, states) = (filter.name.clone(), member::states(filter));
+        let request = v1::ListInstitutionsRequest { page: Some(page), name, states };
+        let answer = connection.operator.list_institutions(request).await;
         let v1::ListInstitutionsResponse { institutions_json, page } = connection.answer(answer)?;
         Ok((institutions_json, page))
     });
     listed.await
 }
 
-async fn list(connection: &mut Connection, extent: &Extent, output: Output) -> anyhow::Result<()> {
-    let listed = fetch(connection, extent).await?;
+async fn list(connection: &mut Connection, wanted: &MemberList, output: Output) -> anyhow::Result<()> {
+    let listed = fetch(connection, wanted).await?;
     match output {
         Output::Json => print::json(&listed.entries)?,
         Output::Table => table(&listed.entries),

@@ -4,12 +4,12 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow, bail};
+use eosfed_common::counted::counted;
 use eosfed_common::plan::{JobSpec, RoundsPlan};
 use eosfed_common::view::{JobSummary, JobView};
 use eosfed_common::{errln, outln};
 use eosfed_proto::v1;
 use eosfed_proto::v1::control_job_request::Action;
-use eosfed_transport::wire::{job_kind_message, job_state_message};
 
 use super::arguments::{Extent, Job, JobFilter, JobId, Output};
 use super::connection::{Connection, key};
@@ -174,14 +174,9 @@ async fn list(
     extent: &Extent,
     output: Output,
 ) -> anyhow::Result<()> {
-    let request = v1::ListJobsRequest {
-        page: None,
-        states: filter.states.iter().map(|state| job_state_message(*state).into()).collect(),
-        kinds: filter.kinds.iter().map(|kind| job_kind_message(*kind).into()).collect(),
-        since: filter.since.map_or(0, |since| since.0),
-    };
     let listed = pages::list(extent, async |page| {
-        let request = v1::ListJobsRequest { page: Some(page), ..request.clone() };
+        let (states, kinds, since) = filter.message();
+        let request = v1::ListJobsRequest { page: Some(page), states, kinds, since };
         let answer = connection.operator.list_jobs(request).await;
         let v1::ListJobsResponse { jobs_json, page } = connection.answer(answer)?;
         Ok((jobs_json, page))
@@ -222,7 +217,7 @@ fn made(job: &JobSummary) -> String {
     let head = job.head_over.map(|release| format!("a head over release {release}"));
     let specialists = match job.specialists {
         0 => None,
-        many => Some(print::counted(many, "specialist")),
+        many => Some(counted(many, "specialist")),
     };
     let release = job.release.map(|number| format!("release {number}"));
     let made: Vec<_> = [head, specialists, release].into_iter().flatten().collect();

@@ -11,12 +11,17 @@ use eosfed_common::{errln, outln};
 use eosfed_proto::v1;
 use eosfed_transport::certificate::WARNING_TIME;
 use eosfed_transport::join::JoinToken;
-use eosfed_transport::wire::Wire as _;
+use eosfed_transport::wire::{Wire as _, member_state_message};
 
-use super::arguments::{Output, TokenOptions};
+use super::arguments::{MemberFilter, Output, TokenOptions};
 use super::connection::Connection;
 use super::document::{Invitation, Revocation};
 use super::print;
+
+/// The states of a filter, for a request.
+pub(super) fn states(filter: &MemberFilter) -> Vec<i32> {
+    filter.states.iter().map(|state| member_state_message(*state).into()).collect()
+}
 
 /// Makes a token with which somebody who has enrolled before joins with a new key.
 pub(super) async fn re_enrol(

@@ -28,19 +28,30 @@ pub(super) async fn list<T: DeserializeOwned>(
     extent: &Extent,
     mut fetch: impl AsyncFnMut(v1::PageRequest) -> anyhow::Result<(Vec<String>, Option<v1::PageResponse>)>,
 ) -> anyhow::Result<Listed<T>> {
+    let decoded = async |page| {
+        let (documents, page) = fetch(page).await?;
+        Ok((documents.iter().map(|document| decode(document)).collect::<anyhow::Result<_>>()?, page))
+    };
+    gather(extent, decoded).await
+}
+
+/// Fetches as much of a list as is wanted: `fetch` gets one page of entries, and where the list continues.
+pub(super) async fn gather<T>(
+    extent: &Extent,
+    mut fetch: impl AsyncFnMut(v1::PageRequest) -> anyhow::Result<(Vec<T>, Option<v1::PageResponse>)>,
+) -> anyhow::Result<Listed<T>> {
     let wanted = if extent.all { usize::MAX } else { extent.limit as usize };
     let mut listed = Listed { entries: Vec::new(), remaining: 0 };
     let mut token = String::new();
     loop {
         let missing = u32::try_from(wanted - listed.entries.len()).unwrap_or(MAX_LIMIT);
-        let (documents, page) = fetch(v1::PageRequest { limit: missing.min(MAX_LIMIT), token }).await?;
-        for document in &documents {
-            listed.entries.push(decode(document)?);
-        }
+        let (entries, page) = fetch(v1::PageRequest { limit: missing.min(MAX_LIMIT), token }).await?;
+        let was_empty = entries.is_empty();
+        listed.entries.extend(entries);
         let v1::PageResponse { next_token, remaining } = page.unwrap_or_default();
         token = next_token;
         listed.remaining = remaining;
-        if token.is_empty() || documents.is_empty() || listed.entries.len() >= wanted {
+        if token.is_empty() || was_empty || listed.entries.len() >= wanted {
             return Ok(listed);
         }
     }

@@ -20,7 +20,7 @@ use eosfed_transport::operator::IdentityFolder;
 use eosfed_transport::proxy::Proxy;
 use eosfed_transport::wire::{Wire as _, role_message};
 
-use super::arguments::{Extent, Output, Person};
+use super::arguments::{MemberList, Output, Person};
 use super::connection::Connection;
 use super::document::Joined;
 use super::{member, pages, print};
@@ -50,7 +50,7 @@ pub(super) async fn run(
         Person::Remove { name, reason } => {
             member::revoke(connection, &identity(name)?, reason, true, output).await?;
         }
-        Person::List(extent) => list(connection, role, extent, output).await?,
+        Person::List(wanted) => list(connection, role, wanted, output).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -58,11 +58,17 @@ pub(super) async fn run(
 async fn list(
     connection: &mut Connection,
     role: Role,
-    extent: &Extent,
+    wanted: &MemberList,
     output: Output,
 ) -> anyhow::Result<()> {
+    let MemberList { filter, extent } = wanted;
     let listed = pages::list(extent, async |page| {
-        let request = v1::ListPeopleRequest { role: role_message(role).into(), page: Some(page) };
+        let request = v1::ListPeopleRequest {
+            role: role_message(role).into(),
+            page: Some(page),
+            name: filter.name.clone(),
+            states: member::states(filter),
+        };
         let answer = connection.operator.list_people(request).await;
         let v1::ListPeopleResponse { people_json, page } = connection.answer(answer)?;
         Ok((people_json, page))

@@ -31,14 +31,6 @@ pub(super) fn table(titles: &[&str]) -> Sheet {
     Sheet::new(titles)
 }
 
-/// A number of things: `1 specialist`, `2 specialists`.
-pub(super) fn counted(number: impl Into<u64>, thing: &str) -> String {
-    match number.into() {
-        1 => format!("1 {thing}"),
-        number => format!("{number} {thing}s"),
-    }
-}
-
 /// The time of this machine.
 pub(super) fn now() -> Timestamp {
     SystemClock.now()

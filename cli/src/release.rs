@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::card::{CARD_FILE, Card, ReleaseManifest, WEIGHTS_FILE};
+use eosfed_common::counted::counted;
 use eosfed_common::files::write_atomically;
 use eosfed_common::ids::ReleaseNumber;
 use eosfed_common::outln;
@@ -18,7 +19,7 @@ use eosfed_transport::wire::Wire as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 
-use super::arguments::{Extent, Output, Release};
+use super::arguments::{Extent, Output, Release, ReleaseFilter};
 use super::connection::{Connection, decode, key};
 use super::document::PulledRelease;
 use super::head::{self, PruneSelection};
@@ -54,7 +55,7 @@ pub(super) async fn run(
             let answer = connection.operator.create_release(request).await;
             show(&decode(&connection.answer(answer)?.manifest_json)?, output)?;
         }
-        Release::List(extent) => list(connection, extent, output).await?,
+        Release::List { filter, extent } => list(connection, filter, extent, output).await?,
         Release::Ablation { number, file, name } => {
             let ablation = ablation::read(file, ReleaseNumber(*number), name.as_deref())?;
             let answer = connection.operator.record_ablation(ablation.into_message()).await;
@@ -110,7 +111,7 @@ impl Pruned {
         format!(
             "release {release} pruned from {} to {}: {metric} {:.3} to {:.3}, {} to {}, {:.1} to {:.1} ms a sample",
             before.encoders.len(),
-            print::counted(after.encoders.len() as u64, "specialist"),
+            counted(after.encoders.len(), "specialist"),
             before.score,
             after.score,
             print::bytes(before.bytes),
@@ -121,9 +122,16 @@ impl Pruned {
     }
 }
 
-async fn list(connection: &mut Connection, extent: &Extent, output: Output) -> anyhow::Result<()> {
+async fn list(
+    connection: &mut Connection,
+    filter: &ReleaseFilter,
+    extent: &Extent,
+    output: Output,
+) -> anyhow::Result<()> {
+    let (since, specialist) = (filter.since.map_or(0, |since| since.0), &filter.specialist);
     let listed = pages::list(extent, async |page| {
-        let answer = connection.operator.list_releases(v1::ListReleasesRequest { page: Some(page) }).await;
+        let request = v1::ListReleasesRequest { page: Some(page), since, specialist: specialist.clone() };
+        let answer = connection.operator.list_releases(request).await;
         let v1::ListReleasesResponse { releases_json, page } = connection.answer(answer)?;
         Ok((releases_json, page))
     });
@@ -199,7 +207,7 @@ async fn pull(
                 "release {} is in {}: {}, {}",
                 release.number,
                 folder.display(),
-                print::counted(release.specialists.len() as u64, "specialist"),
+                counted(release.specialists.len(), "specialist"),
                 print::bytes(total)
             );
             Ok(())

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use eosfed_common::clock::Timestamp;
+use eosfed_common::counted::counted;
 use eosfed_common::outln;
 use eosfed_common::view::{ActiveJob, EnergyView, InstitutionEnergy, Overview};
 use eosfed_proto::v1;
@@ -36,7 +37,7 @@ fn show(overview: &Overview) {
         "specialists   {}, of which {} released in {}",
         specialists.versions,
         specialists.released,
-        print::counted(*releases, "release")
+        counted(*releases, "release")
     );
     if let Some(disk) = overview.disk {
         outln!("disk          {} of {} free", print::bytes(disk.free), print::bytes(disk.total));
@@ -45,7 +46,7 @@ fn show(overview: &Overview) {
         show_job(active);
     }
     if overview.more_active > 0 {
-        outln!("and {} more jobs; see `eosfed job list`", overview.more_active);
+        outln!("and {}; see `eosfed job list`", counted(overview.more_active, "more job"));
     }
     if overview.problems.is_empty() {
         outln!("\nnothing needs attention");
@@ -57,7 +58,8 @@ fn show(overview: &Overview) {
         }
     }
     if overview.more_problems > 0 {
-        outln!("and {} more things need attention", overview.more_problems);
+        let verb = if overview.more_problems == 1 { "needs" } else { "need" };
+        outln!("and {} {verb} attention", counted(overview.more_problems, "more thing"));
     }
 }
 
@@ -96,7 +98,7 @@ pub(super) async fn energy(connection: &mut Connection, output: Output) -> anyho
 
 fn show_energy(energy: &EnergyView) {
     let EnergyView { jobs, reported, total, institutions, more_institutions } = energy;
-    outln!("{reported} of {jobs} jobs have reported energy");
+    outln!("energy of {reported} of {}", counted(*jobs, "job"));
     let Some(total) = total else { return };
     let mut table = print::table(&["institution", "jobs", "energy"]);
     for InstitutionEnergy { institution, energy, jobs } in institutions {
@@ -105,7 +107,7 @@ fn show_energy(energy: &EnergyView) {
     table.add_row(["all".to_owned(), reported.to_string(), print::energy(total)]);
     outln!("{table}");
     if *more_institutions > 0 {
-        outln!("and {more_institutions} more institutions");
+        outln!("and {}", counted(*more_institutions, "more institution"));
     }
 }
 

@@ -152,11 +152,16 @@ impl fmt::Display for Heading<'_> {
         match (kind, candidate) {
             (RoundKind::Statistics, _) => f.write_str("statistics")?,
             (RoundKind::OneShot, _) => f.write_str("one-shot training")?,
-            (RoundKind::Train(index), _) => write!(f, "training round {}", index + 1)?,
+            // The number of the round is said already.
+            (RoundKind::Train(same), _) if same == index => f.write_str("training")?,
+            (RoundKind::Train(other), _) => write!(f, "training round {}", other + 1)?,
             (RoundKind::Evaluate(_), Some(candidate)) => write!(f, "scores of {candidate}")?,
             (RoundKind::Evaluate(_), None) => f.write_str("scores")?,
         }
-        write!(f, ", {phase}")?;
+        let trains = matches!(kind, RoundKind::Train(_) | RoundKind::OneShot);
+        if !(trains && *phase == RoundPhase::Training) {
+            write!(f, ", {phase}")?;
+        }
         if *attempt > 1 { write!(f, ", attempt {attempt}") } else { Ok(()) }
     }
 }
@@ -167,13 +172,13 @@ fn table(round: &RoundView) -> print::Sheet {
     for (name, one) in &round.participants {
         table.add_row([
             name.to_string(),
-            one.state.to_string(),
+            one.shown_state(),
             steps(one),
             one.samples.map_or_else(|| "–".to_owned(), |samples| samples.to_string()),
             print::scores(&one.metrics, one.scoring.as_ref()),
             one.energy.as_ref().map_or_else(|| "–".to_owned(), print::energy),
             one.spent.map_or_else(|| "–".to_owned(), |spent| spent.to_string()),
-            one.message.clone().unwrap_or_default(),
+            one.says().unwrap_or_default(),
         ]);
     }
     table
@@ -184,5 +189,26 @@ fn steps(one: &ParticipantView) -> String {
         (0, 0) => "–".to_owned(),
         (step, 0) => step.to_string(),
         (step, steps) => format!("{step}/{steps}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_heading_says_the_number_of_a_round_once() {
+        let heading = |index, kind, phase| {
+            Heading { index, attempt: 1, rounds: 18, kind, candidate: None, phase }.to_string()
+        };
+        assert_eq!(heading(12, RoundKind::Train(12), RoundPhase::Training), "round 13 of 18: training");
+        let after_statistics = heading(13, RoundKind::Train(12), RoundPhase::Aggregating);
+        assert_eq!(after_statistics, "round 14 of 18: training round 13, aggregating");
+        let one_shot = heading(0, RoundKind::OneShot, RoundPhase::Training);
+        assert_eq!(one_shot, "round 1 of 18: one-shot training");
+        assert_eq!(
+            heading(0, RoundKind::Statistics, RoundPhase::Recruiting),
+            "round 1 of 18: statistics, recruiting"
+        );
     }
 }

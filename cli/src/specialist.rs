@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use eosfed_common::card::{Card, Parent};
+use eosfed_common::counted::counted;
 use eosfed_common::outln;
 use eosfed_common::scoring::Scoring;
 use eosfed_common::view::{EvaluationView, SpecialistSummary, SpecialistView};
@@ -146,7 +147,8 @@ fn show(specialist: &SpecialistView) {
     let from = &card.provenance;
     let institutions: Vec<_> = from.institutions.iter().map(ToString::to_string).collect();
     outln!("  made by        {} in job {} ({})", institutions.join(", "), from.job, from.mode);
-    outln!("  learned from   {} samples, {} rounds, seed {}", from.samples, from.rounds, from.seed);
+    let (samples, rounds) = (counted(from.samples, "sample"), counted(from.rounds, "round"));
+    outln!("  learned from   {samples}, {rounds}, seed {}", from.seed);
     if let Some(initial) = &from.initial {
         outln!("  started from   {} ({})", initial.file, initial.digest);
     }
@@ -174,7 +176,8 @@ fn show(specialist: &SpecialistView) {
     for EvaluationView { institution, job, at, samples, metrics, scoring } in evaluations {
         let scores = print::scores(metrics, scoring.as_ref());
         outln!(
-            "  scored at      {institution}: {scores} ({samples} samples, job {job}, {})",
+            "  scored at      {institution}: {scores} ({}, job {job}, {})",
+            counted(*samples, "sample"),
             print::when(*at)
         );
     }

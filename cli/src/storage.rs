@@ -2,13 +2,16 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
+use eosfed_common::counted::counted;
 use eosfed_common::ledger::PruneRule;
 use eosfed_common::outln;
 use eosfed_common::view::{JobStorage, KeptFor, PruneView, PrunedRound, StorageView};
 use eosfed_proto::v1;
 
-use super::arguments::{Output, Storage};
+use super::arguments::{Extent, JobFilter, Output, Storage};
 use super::connection::{Connection, decode};
+use super::pages::{self, Listed};
 use super::print;
 
 /// Rounds that are listed.
@@ -20,13 +23,13 @@ pub(super) async fn run(
     output: Output,
 ) -> anyhow::Result<ExitCode> {
     match command {
-        Storage::Show => {
-            let answer = connection.operator.get_storage(v1::GetStorageRequest {}).await;
-            let storage: StorageView = decode(&connection.answer(answer)?.storage_json)?;
+        Storage::Show { filter, extent } => {
+            let (storage, jobs) = fetch(connection, filter, extent).await?;
             match output {
-                Output::Json => print::json(&storage)?,
-                Output::Table => show(&storage),
+                Output::Json => print::json(&StorageView { jobs: jobs.entries.clone(), ..storage })?,
+                Output::Table => show(&storage, &jobs.entries),
             }
+            jobs.report_rest();
         }
         Storage::Prune { job, older_than, to_size, dry_run } => {
             let request = v1::PruneStorageRequest {
@@ -46,6 +49,27 @@ pub(super) async fn run(
     Ok(ExitCode::SUCCESS)
 }
 
+/// What is stored without its jobs, and these jobs.
+async fn fetch(
+    connection: &mut Connection,
+    filter: &JobFilter,
+    extent: &Extent,
+) -> anyhow::Result<(StorageView, Listed<JobStorage>)> {
+    let mut newest = None;
+    let jobs = pages::gather(extent, async |page| {
+        let (states, kinds, since) = filter.message();
+        let request = v1::GetStorageRequest { page: Some(page), states, kinds, since };
+        let answer = connection.operator.get_storage(request).await;
+        let v1::GetStorageResponse { storage_json, page } = connection.answer(answer)?;
+        let mut storage: StorageView = decode(&storage_json)?;
+        let jobs = std::mem::take(&mut storage.jobs);
+        newest = Some(storage);
+        Ok((jobs, page))
+    });
+    let jobs = jobs.await?;
+    Ok((newest.context("a list has at least one page")?, jobs))
+}
+
 const fn words(kind: KeptFor) -> &'static str {
     match kind {
         KeptFor::ReleasedSpecialists => "released specialists",
@@ -58,7 +82,7 @@ const fn words(kind: KeptFor) -> &'static str {
     }
 }
 
-fn show(storage: &StorageView) {
+fn show(storage: &StorageView, jobs: &[JobStorage]) {
     let mut table = print::table(&["kept for", "files", "size", "oldest"]);
     for kind in &storage.kinds {
         let cells = [
@@ -76,9 +100,9 @@ fn show(storage: &StorageView) {
         "–".to_owned(),
     ]);
     outln!("{table}");
-    show_jobs(storage);
+    show_jobs(jobs);
     let store = storage.store_bytes.map(|bytes| format!(", {} with all records", print::bytes(bytes)));
-    outln!("\nledger   {} events{}", storage.events, store.unwrap_or_default());
+    outln!("\nledger   {}{}", counted(storage.events, "event"), store.unwrap_or_default());
     if let Some(backups) = &storage.backups {
         let newest = backups.newest.as_deref().unwrap_or("none");
         outln!(
@@ -96,13 +120,13 @@ fn show(storage: &StorageView) {
     show_pruned(&storage.next);
 }
 
-fn show_jobs(storage: &StorageView) {
-    if storage.jobs.is_empty() {
+fn show_jobs(jobs: &[JobStorage]) {
+    if jobs.is_empty() {
         return;
     }
     let mut table =
         print::table(&["job", "name", "rounds kept", "updates", "size", "global weights", "oldest"]);
-    for one in &storage.jobs {
+    for one in jobs {
         let JobStorage { job, name, ended, rounds, updates, update_bytes, global_bytes, oldest } = one;
         let name = print::printable(name);
         table.add_row([
@@ -116,9 +140,6 @@ fn show_jobs(storage: &StorageView) {
         ]);
     }
     outln!("\n{table}");
-    if storage.more_jobs > 0 {
-        outln!("and {} more jobs", storage.more_jobs);
-    }
 }
 
 /// The limits in the settings, as a sentence.
@@ -136,8 +157,9 @@ fn show_pruned(pruned: &PruneView) {
         outln!("{}", if *dry_run { "nothing would be removed" } else { "nothing was removed" });
         return;
     }
-    let verb = if *dry_run { "would be removed" } else { "were removed" };
-    outln!("{files} files of {rounds} closed rounds {verb}: {}", print::bytes(*bytes));
+    let verb = if *dry_run { "would remove" } else { "removed" };
+    let (gone, of) = (counted(*files, "file"), counted(*rounds, "closed round"));
+    outln!("{verb} {gone} of {of}: {}", print::bytes(*bytes));
     if *deferred {
         outln!("an aggregate is being computed; the files go within ten minutes");
     }
@@ -148,17 +170,17 @@ fn show_pruned(pruned: &PruneView) {
             PruneRule::Size => "the oldest of too many bytes",
         };
         outln!(
-            "  job {job}, round {}, attempt {attempt}: closed {}, {} files, {} ({why})",
+            "  job {job}, round {}, attempt {attempt}: closed {}, {}, {} ({why})",
             u64::from(*round) + 1,
             print::when(*closed_at),
-            weights.len(),
+            counted(weights.len(), "file"),
             print::bytes(*bytes)
         );
     }
     let shown = oldest.len().min(SHOWN);
     let left = (*rounds as usize).saturating_sub(shown);
     if left > 0 {
-        outln!("  and {left} more rounds");
+        outln!("  and {}", counted(left, "more round"));
     }
     if !*dry_run {
         outln!("the ledger has their digests: eosfed audit list --kind round_pruned");

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail, ensure};
 use eosfed_common::card::{CARD_FILE, Card, ReleaseManifest, WEIGHTS_FILE};
+use eosfed_common::counted::counted;
 use eosfed_common::files;
 use eosfed_common::outln;
 use eosfed_common::signing::{PinnedKeys, PublicKey};
@@ -107,7 +108,7 @@ pub(super) fn release(
             ledger,
         })?,
         Output::Table => {
-            let specialists = print::counted(specialists.len() as u64, "specialist");
+            let specialists = counted(specialists.len(), "specialist");
             outln!("release {number}: {specialists}, as they were released");
             if let Some(signature) = signature {
                 outln!("signed by   {}", signature.key);

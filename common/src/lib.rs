@@ -10,6 +10,7 @@ pub mod canonical;
 pub mod card;
 pub mod causes;
 pub mod clock;
+pub mod counted;
 pub mod data_statement;
 pub mod device_choice;
 pub mod digest;

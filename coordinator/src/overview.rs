@@ -8,7 +8,8 @@ use eosfed_common::view::{BackupsView, DiskView, Overview, StorageView};
 
 use crate::backup::whole_backups;
 use crate::disk::{MAX_DEPTH, folder_size, room};
-use crate::domain::view::{self, Surroundings};
+use crate::domain::listing::StoredJobs;
+use crate::domain::view::{self, StoragePage, Surroundings};
 use crate::engine::{Core, Handle};
 use crate::traffic::Traffic;
 
@@ -63,15 +64,16 @@ impl Overviews {
     ///
     /// # Errors
     /// If the disk of the blobs fails.
-    pub async fn storage(&self) -> Result<StorageView, Refusal> {
-        let stored = self.engine.call(async |core: &Core| core.stored().await).await?;
+    pub async fn storage(&self, listed: StoredJobs) -> Result<StoragePage, Refusal> {
+        let stored = self.engine.call(async move |core: &Core| core.stored(&listed).await).await?;
         let (store, folder) = (self.state.join("store"), self.backups.clone());
         let look = move || {
             let store = folder_size(&store, MAX_DEPTH).ok().map(|(bytes, _)| bytes);
             (store, folder.and_then(|folder| backups(&folder)))
         };
         let (store_bytes, backups) = tokio::task::spawn_blocking(look).await.unwrap_or_default();
-        Ok(StorageView { store_bytes, backups, disk: self.disk().await, ..stored })
+        let view = StorageView { store_bytes, backups, disk: self.disk().await, ..stored.view };
+        Ok(StoragePage { view, ..stored })
     }
 }
 

@@ -153,7 +153,7 @@ async fn people_are_listed_by_role_with_who_has_invited_them() {
         let person = Some(Identity { role, name: "ben".parse().unwrap() }.into_message());
         let request = v1::InvitePersonRequest { person, valid_for_seconds: 60 };
         operator.invite_person(request).await.unwrap();
-        let request = v1::ListPeopleRequest { role: role_message(role).into(), page: None };
+        let request = v1::ListPeopleRequest { role: role_message(role).into(), ..Default::default() };
         let listed = operator.list_people(request).await.unwrap().into_inner().people_json;
         let listed: Vec<PersonView> = listed.iter().map(|json| serde_json::from_str(json).unwrap()).collect();
         let names: Vec<_> = listed.iter().map(|one| one.name.as_str()).collect();
@@ -168,7 +168,7 @@ async fn people_are_listed_by_role_with_who_has_invited_them() {
             );
         }
     }
-    let institutions = v1::ListPeopleRequest { role: v1::Role::Institution.into(), page: None };
+    let institutions = v1::ListPeopleRequest { role: v1::Role::Institution.into(), ..Default::default() };
     let refusal = from_status(&operator.list_people(institutions).await.unwrap_err());
     assert!(refusal.reason == Reason::Malformed && refusal.message.contains("role"), "{refusal}");
 }

@@ -5,13 +5,13 @@
 mod server;
 
 use eosfed_common::refusal::{Reason, Refusal};
-use eosfed_common::view::{InstitutionView, JobState, JobSummary};
+use eosfed_common::view::{InstitutionView, JobState, JobSummary, MemberState};
 use eosfed_proto::v1;
 use eosfed_proto::v1::control_job_request::Action;
 use eosfed_proto::v1::operator_client::OperatorClient;
 use eosfed_transport::channel::Transport;
 use eosfed_transport::status::from_status;
-use eosfed_transport::wire::job_state_message;
+use eosfed_transport::wire::{job_state_message, member_state_message};
 use server::{Server, plan};
 
 type Operator = OperatorClient<Transport>;
@@ -97,7 +97,7 @@ async fn a_wrong_page_or_filter_is_refused_with_the_rule() {
         server.enrol(name).await;
     }
     let mut operator = OperatorClient::new(server.operator());
-    let request = v1::ListInstitutionsRequest { page: page(2, "") };
+    let request = v1::ListInstitutionsRequest { page: page(2, ""), ..Default::default() };
     let first = operator.list_institutions(request).await.unwrap().into_inner();
     let names =
         first.institutions_json.iter().map(|json| serde_json::from_str::<InstitutionView>(json).unwrap());
@@ -147,6 +147,60 @@ async fn a_filter_of_specialists_is_checked() {
         (v1::ListSpecialistsRequest { page: page(501, ""), ..known.clone() }, "at most 500"),
     ] {
         let refusal = from_status(&operator.list_specialists(request).await.unwrap_err());
+        assert_eq!(refusal.reason, Reason::Malformed, "{refusal}");
+        assert!(refusal.message.contains(says), "{refusal}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_releases_and_what_jobs_keep_are_filtered_and_checked() {
+    let server = Server::start().await;
+    for name in ["east", "north", "west"] {
+        server.enrol(name).await;
+    }
+    let mut operator = OperatorClient::new(server.operator());
+    let joined = i32::from(member_state_message(MemberState::Joined));
+    let any = v1::ListInstitutionsRequest { page: page(1, ""), name: "st".to_owned(), states: vec![joined] };
+    let first = operator.list_institutions(any.clone()).await.unwrap().into_inner();
+    let token = first.page.unwrap().next_token;
+    let next = v1::ListInstitutionsRequest { page: page(1, &token), ..any.clone() };
+    let second = operator.list_institutions(next).await.unwrap().into_inner();
+    let names = [first.institutions_json, second.institutions_json].concat();
+    let names =
+        names.iter().map(|json| serde_json::from_str::<InstitutionView>(json).unwrap().name.to_string());
+    assert_eq!(names.collect::<Vec<_>>(), ["east", "west"], "each once, without `north`");
+    assert_eq!(second.page.unwrap().next_token, "");
+
+    let operators = v1::ListPeopleRequest {
+        role: v1::Role::Operator.into(),
+        name: "ad".to_owned(),
+        states: vec![joined],
+        page: None,
+    };
+    let count = async |operator: &mut Operator, request| {
+        operator.list_people(request).await.map(|answer| answer.into_inner().people_json.len())
+    };
+    assert_eq!(count(&mut operator, operators.clone()).await.unwrap(), 1);
+    let other = v1::ListPeopleRequest { name: "nobody".to_owned(), ..operators.clone() };
+    assert_eq!(count(&mut operator, other).await.unwrap(), 0);
+    let revoked = v1::ListPeopleRequest { states: vec![3], ..operators.clone() };
+    assert_eq!(count(&mut operator, revoked).await.unwrap(), 0);
+
+    let long = v1::ListInstitutionsRequest { name: "x".repeat(1 << 16), ..any.clone() };
+    let unknown = v1::ListPeopleRequest { states: vec![4], ..operators.clone() };
+    let many = v1::ListPeopleRequest { states: vec![1; 33], ..operators };
+    let odd = v1::ListReleasesRequest { specialist: "A b".to_owned(), ..Default::default() };
+    let storage = v1::GetStorageRequest { states: vec![0], ..Default::default() };
+    let elsewhere = v1::GetStorageRequest { page: page(1, &token), ..Default::default() };
+    for (status, says) in [
+        (operator.list_institutions(long).await.unwrap_err(), "name"),
+        (operator.list_people(unknown).await.unwrap_err(), "states"),
+        (operator.list_people(many).await.unwrap_err(), "found 33"),
+        (operator.list_releases(odd).await.unwrap_err(), "specialist"),
+        (operator.get_storage(storage).await.unwrap_err(), "states"),
+        (operator.get_storage(elsewhere).await.unwrap_err(), "list of what jobs keep"),
+    ] {
+        let refusal = from_status(&status);
         assert_eq!(refusal.reason, Reason::Malformed, "{refusal}");
         assert!(refusal.message.contains(says), "{refusal}");
     }

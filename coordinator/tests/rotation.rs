@@ -160,7 +160,7 @@ async fn a_token_made_on_the_coordinators_machine_lets_an_operator_back_in() {
     let mut client = OperatorClient::new(server.connect(Some(&enrolled.pair)));
     client.hello(hello.clone()).await.unwrap();
     assert!(OperatorClient::new(server.operator()).hello(hello).await.is_err(), "the old key is refused");
-    let people = v1::ListPeopleRequest { role: v1::Role::Operator.into(), page: None };
+    let people = v1::ListPeopleRequest { role: v1::Role::Operator.into(), ..Default::default() };
     let listed = client.list_people(people).await.unwrap().into_inner().people_json;
     assert!(listed.iter().all(|one| one.contains("\"invited_by\":\"coordinator\"")), "{listed:?}");
 }

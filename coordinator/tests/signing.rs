@@ -29,7 +29,7 @@ fn proof(key: &SigningKey, name: &str, request_pem: &str) -> String {
 
 /// The signing key that the coordinator has of `west`.
 async fn enrolled_key(server: &Server) -> Option<PublicKey> {
-    let list = v1::ListInstitutionsRequest { page: None };
+    let list = v1::ListInstitutionsRequest::default();
     let answer = OperatorClient::new(server.operator()).list_institutions(list).await.unwrap().into_inner();
     let views =
         answer.institutions_json.iter().map(|json| serde_json::from_str::<InstitutionView>(json).unwrap());

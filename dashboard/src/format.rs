@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use eosfed_common::card::{Energy, EnergySource};
 use eosfed_common::clock::Timestamp;
+use eosfed_common::counted::named;
 use maud::{Markup, html};
 
 /// A count with its thousands apart: `12 345`.
@@ -18,6 +19,12 @@ pub(crate) fn count(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// A number of things: `1 sample`, `12 345 samples`.
+pub(crate) fn counted(number: impl TryInto<u64>, thing: &str) -> String {
+    let number = number.try_into().unwrap_or(u64::MAX);
+    format!("{} {}", count(number), named(number, thing))
 }
 
 /// A size in bytes with a unit of 1000: `7.2 GB`.
@@ -135,7 +142,11 @@ fn coarse(duration: Duration) -> String {
 
 /// The exact time, in UTC.
 pub(crate) fn exact(at: Timestamp) -> Markup {
-    let text = at.to_string();
+    time(&at.to_string())
+}
+
+/// A time as it is written in logs.
+pub(crate) fn time(text: &str) -> Markup {
     let shown = text.replacen('T', " ", 1).replacen('Z', " UTC", 1);
     html! { time datetime=(text) { (shown) } }
 }

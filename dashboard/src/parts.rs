@@ -1,9 +1,10 @@
 //! The parts that pages are made of.
 
 use eosfed_common::card::Energy;
+use eosfed_common::digest::Digest;
 use eosfed_common::finite::Finite;
 use eosfed_common::time_spent::TimeSpent;
-use eosfed_common::view::{JobState, ParticipantCounts, ParticipantState, RoundPhase};
+use eosfed_common::view::{JobState, ParticipantCounts, ParticipantState, ParticipantView, RoundPhase};
 use maud::{Markup, Render, html};
 
 use crate::format;
@@ -11,6 +12,34 @@ use crate::format;
 /// Text that somebody has written. Its direction does not change that of the text around it.
 pub(crate) fn said(text: &str) -> Markup {
     html! { bdi { (text) } }
+}
+
+/// A sentence of a log. Times do not break; a digest is cut where it is told from others, and is whole as a tooltip.
+pub(crate) fn logged(text: &str) -> Markup {
+    html! {
+        bdi {
+            @for (place, word) in text.split(' ').enumerate() {
+                @if place > 0 { " " }
+                @if is_time(word) {
+                    (format::time(word))
+                } @else if word.parse::<Digest>().is_ok() {
+                    code.whole title=(word) { (&word[..DIGEST_BEGIN]) "…" }
+                } @else {
+                    (word)
+                }
+            }
+        }
+    }
+}
+
+/// Characters of a digest that are shown: its algorithm and 16 digits.
+const DIGEST_BEGIN: usize = "sha256:".len() + 16;
+
+/// Whether a word has the form in which times are written.
+fn is_time(word: &str) -> bool {
+    const FORM: &str = "0000-00-00T00:00:00Z";
+    let fits = |(one, form): (u8, u8)| if form == b'0' { one.is_ascii_digit() } else { one == form };
+    word.len() == FORM.len() && word.bytes().zip(FORM.bytes()).all(fits)
 }
 
 /// What a missing value is shown as, for eyes and for screen readers.
@@ -78,15 +107,15 @@ pub(crate) fn round_phase(phase: RoundPhase) -> Markup {
 }
 
 /// The status of an institution in a round.
-pub(crate) fn participant_state(state: ParticipantState) -> Markup {
-    let tone = match state {
+pub(crate) fn participant_state(one: &ParticipantView) -> Markup {
+    let tone = match one.state {
         ParticipantState::Offered => Tone::Calm,
         ParticipantState::Working => Tone::Busy,
         ParticipantState::Submitted => Tone::Good,
         ParticipantState::Refused => Tone::Warn,
         ParticipantState::Rejected | ParticipantState::Failed => Tone::Bad,
     };
-    badge(tone, &state.to_string())
+    badge(tone, &one.shown_state())
 }
 
 /// A panel of a page, with a heading. The id is unique on its page.
@@ -345,4 +374,25 @@ pub(crate) fn specialist_link(reference: &str) -> Markup {
 /// A link to a release.
 pub(crate) fn release_link(number: impl std::fmt::Display) -> Markup {
     html! { a href={ "/releases/" (number) } { "release " (number) } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_digests_of_a_log_do_not_break() {
+        let digits = "2e6fea653957968f89ed7a9117492205602c6983f1f7f83d447dabd576926f87";
+        let text = format!("for 1 round until 2026-12-27T09:43:02Z terms: sha256:{digits} <b>");
+        let html = logged(&text).into_string();
+        let time = "<time datetime=\"2026-12-27T09:43:02Z\">2026-12-27 09:43:02 UTC</time>";
+        assert!(html.contains(time), "{html}");
+        let digest =
+            format!("<code class=\"whole\" title=\"sha256:{digits}\">sha256:2e6fea653957968f…</code>");
+        assert!(html.contains(&digest) && html.ends_with(" &lt;b&gt;</bdi>"), "{html}");
+        for odd in ["2026-12-27T09:43:02", "2026-12-27T09:43:0äZ", "sha256:2e6f", "", "  ", "sha256:"] {
+            let html = logged(odd).into_string();
+            assert_eq!(html, format!("<bdi>{odd}</bdi>"));
+        }
+    }
 }

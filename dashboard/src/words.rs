@@ -3,11 +3,15 @@
 use std::fmt::Write as _;
 
 use eosfed_common::ledger::{Actor, Event, EventKind};
-use eosfed_common::view::{ProblemKind, RoundKind};
+use eosfed_common::view::{ProblemKind, RoundKind, RoundPhase, RoundView};
 
-/// What is done in a round.
-pub(crate) fn round_kind(kind: RoundKind, candidates: &[String]) -> String {
+use crate::format::counted;
+
+/// What is done in the round of a job with this index. Where it is the training round of the same number, the
+/// number is not said again.
+pub(crate) fn round_kind(kind: RoundKind, index: u32, candidates: &[String]) -> String {
     match kind {
+        RoundKind::Train(same) if same == index => "training".to_owned(),
         RoundKind::Statistics => "band statistics".to_owned(),
         RoundKind::OneShot => "one-shot training".to_owned(),
         RoundKind::Train(index) => format!("training round {}", u64::from(index) + 1),
@@ -15,6 +19,15 @@ pub(crate) fn round_kind(kind: RoundKind, candidates: &[String]) -> String {
             Some(candidate) => format!("scores of {candidate}"),
             None => "scores".to_owned(),
         },
+    }
+}
+
+/// What is done in a round, and how far it is, without saying `training` twice.
+pub(crate) fn doing(round: &RoundView, candidates: &[String]) -> String {
+    let kind = round_kind(round.kind, round.index, candidates);
+    match round.phase {
+        RoundPhase::Training if kind.contains("training") => kind,
+        phase => format!("{kind}, {phase}"),
     }
 }
 
@@ -57,7 +70,7 @@ pub(crate) fn details(event: &Event) -> String {
         }
         EventKind::RoundClosed { round: at, attempt, complete, submitted } => {
             let enough = if *complete { "" } else { ", too few" };
-            format!("round {}, attempt {attempt}: {submitted} results{enough}", round(*at))
+            format!("round {}, attempt {attempt}: {}{enough}", round(*at), counted(*submitted, "result"))
         }
         EventKind::AssignmentAccepted { round: at, .. }
         | EventKind::InstitutionRetried { round: at }
@@ -68,21 +81,21 @@ pub(crate) fn details(event: &Event) -> String {
         | EventKind::UpdateExcluded { round: at, message, .. } => format!("round {}: {message}", round(*at)),
         EventKind::LeaseExpired { round: at, expiries, failed } => {
             let then = if *failed { ", and it has failed" } else { ", and it is asked again" };
-            format!("round {}: {expiries} leases have expired{then}", round(*at))
+            format!("round {}: {} expired{then}", round(*at), counted(*expiries, "lease"))
         }
         EventKind::UpdateSubmitted { round: at, samples, .. }
         | EventKind::EvaluationSubmitted { round: at, samples } => {
-            format!("round {}: {samples} samples", round(*at))
+            format!("round {}: {}", round(*at), counted(*samples, "sample"))
         }
         EventKind::RoundPruned { round: at, attempt, rule, weights, bytes } => format!(
-            "round {}, attempt {attempt}: {} files removed, {} ({rule})",
+            "round {}, attempt {attempt}: {} removed, {} ({rule})",
             round(*at),
-            weights.len(),
+            counted(weights.len(), "file"),
             crate::format::bytes(*bytes)
         ),
         EventKind::SpecialistFrozen { specialist, .. } => specialist.clone(),
         EventKind::ReleaseCreated { release, specialists } => {
-            format!("release {release} of {specialists} specialists")
+            format!("release {release} of {}", counted(*specialists, "specialist"))
         }
         EventKind::AblationRecorded { release, head, metric, .. } => {
             format!("{metric} of {head} over release {release}")

@@ -8,7 +8,9 @@ mod html;
 
 use eosfed_common::card::Parent;
 use eosfed_common::policy_summary::PolicySummary;
-use eosfed_common::view::{SharedPolicyView, SpecialistSummary, SpecialistView};
+use eosfed_common::view::{
+    ParticipantState, ParticipantView, RoundView, SharedPolicyView, SpecialistSummary, SpecialistView,
+};
 use eosfed_dashboard::page::{
     self, EnergyPage, EventFilter, EventLine, EventsPage, HeadOver, InstitutionPage, JobPage, JobsPage,
     Lineage, Message, Pager, ReleasePage, RoundPage, ScoreRow, ScoresPage, SpecialistPage, StoragePage,
@@ -146,7 +148,13 @@ fn pages(text: &str) -> Vec<(&'static str, String)> {
                 },
             ),
         ),
-        ("storage", page::storage(&shell, &StoragePage { folder: text, storage: &fixtures::storage(text) })),
+        (
+            "storage",
+            page::storage(
+                &shell,
+                &StoragePage { folder: text, storage: &fixtures::storage(text), pager: Pager::default() },
+            ),
+        ),
         (
             "message",
             page::message(
@@ -324,11 +332,29 @@ fn the_page_of_energy_has_each_institution() {
     let page = EnergyPage { energy: &energy, listed: &[], pager: Pager::default() };
     let text = page::energy(&shell(), &page);
     html::check(&text).unwrap();
-    for needed in ["3 of 4 jobs have reported energy", "1.70 kWh", "300 Wh, 90.0 g CO2e estimated"] {
+    for needed in ["reported by 3 of 4 jobs", "1.70 kWh", "300 Wh, 90.0 g CO2e estimated"] {
         assert!(text.contains(needed), "{needed} is not on {text}");
     }
     assert!(text.contains(&format!("/institutions/{}", fixtures::name(0))));
-    assert!(text.contains("and 1 more institutions"), "{text}");
+    assert!(text.contains("and 1 more institution<"), "{text}");
+}
+
+#[test]
+fn a_round_says_who_is_queued_and_behind_what() {
+    let (mut round, job) = (fixtures::round(3, 1, ""), fixtures::job(3));
+    let text = |round: &RoundView| page::round(&shell(), &RoundPage { job: &job, round, from: 0 });
+    let one = round.participants.values_mut().next().unwrap();
+    *one = ParticipantView {
+        state: ParticipantState::Offered,
+        message: None,
+        queued_behind: None,
+        ..one.clone()
+    };
+    assert!(!text(&round).contains("queued"));
+    round.participants.values_mut().next().unwrap().queued_behind = Some("j-0000000b".parse().unwrap());
+    let text = text(&round);
+    html::check(&text).unwrap();
+    assert!(text.contains(">queued<") && text.contains("at work for j-0000000b"), "{text}");
 }
 
 #[test]
@@ -342,6 +368,7 @@ fn a_round_says_who_does_not_count_and_why() {
         },
     );
     assert!(text.contains("What does not count, and why"));
+    assert!(!text.contains("training round"), "the number is said once: {text}");
     assert_eq!(text.matches("its step is 40 times the median").count(), 2);
     assert!(text.contains("eosfed job retry j-0a1b2c3d river-basin-authority"), "{text}");
 }

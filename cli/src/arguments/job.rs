@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use eosfed_common::clock::{Timestamp, moment};
 use eosfed_common::plan::JobKind;
 use eosfed_common::view::JobState;
+use eosfed_transport::wire::{job_kind_message, job_state_message};
 
 use super::{Extent, words};
 
@@ -135,6 +136,17 @@ pub struct JobFilter {
     /// Jobs submitted at this time or later: a time, a date (UTC) or how long ago, such as 2h
     #[arg(long, value_name = "TIME", value_parser = moment)]
     pub since: Option<Timestamp>,
+}
+
+impl JobFilter {
+    /// States, kinds and time for a request.
+    pub(crate) fn message(&self) -> (Vec<i32>, Vec<i32>, u64) {
+        (
+            self.states.iter().map(|state| job_state_message(*state).into()).collect(),
+            self.kinds.iter().map(|kind| job_kind_message(*kind).into()).collect(),
+            self.since.map_or(0, |since| since.0),
+        )
+    }
 }
 
 /// A reference to a job.

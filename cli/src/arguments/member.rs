@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use eosfed_common::duration;
+use eosfed_common::view::MemberState;
 
-use super::Extent;
+use super::{Extent, words};
 
 /// A token that is made.
 #[derive(Debug, Clone, Args)]
@@ -17,6 +18,28 @@ pub struct TokenOptions {
     /// Write the token to this file instead of standard output
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+}
+
+/// A filter of members.
+#[derive(Debug, Clone, Args)]
+pub struct MemberFilter {
+    /// Those with this text in their names
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub name: String,
+    /// Those in this state; may be repeated
+    #[arg(long = "state", value_name = "STATE", value_parser = words::<MemberState>())]
+    pub states: Vec<MemberState>,
+}
+
+/// Which part of a list of members is shown.
+#[derive(Debug, Clone, Args)]
+pub struct MemberList {
+    /// Filter of members
+    #[command(flatten)]
+    pub filter: MemberFilter,
+    /// Number of entries
+    #[command(flatten)]
+    pub extent: Extent,
 }
 
 /// Commands about institutions.
@@ -72,7 +95,11 @@ pub enum Institution {
         reason: String,
     },
     /// List institutions by name: state, end of the certificate, last seen, bytes received
-    List(Extent),
+    #[command(after_help = "\
+Examples:
+  eosfed institution list --state invited
+  eosfed institution list --name univ- --all")]
+    List(MemberList),
 }
 
 /// Commands about operators, or about readers.
@@ -111,7 +138,11 @@ pub enum Person {
         reason: String,
     },
     /// List them by name: state, end of the certificate, last seen, who has invited them
-    List(Extent),
+    #[command(after_help = "\
+Examples:
+  eosfed operator list --state joined
+  eosfed reader list --name ghent --limit 10")]
+    List(MemberList),
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use eosfed_common::clock::{Timestamp, moment};
 
 use super::{Extent, Trust};
 
@@ -36,7 +37,20 @@ pub enum Release {
         note: Option<String>,
     },
     /// List releases, newest first
-    List(Extent),
+    ///
+    /// Options narrow the list: a release is shown if it matches each option that is given.
+    #[command(after_help = "\
+Examples:
+  eosfed release list --since 30d
+  eosfed release list --specialist west-rgb --all")]
+    List {
+        /// Filter of releases
+        #[command(flatten)]
+        filter: ReleaseFilter,
+        /// Number of entries
+        #[command(flatten)]
+        extent: Extent,
+    },
     /// Hand in what each specialist of a release contributes to a head over it
     ///
     /// `eosfed-trainer ensemble ablate` measures it where labelled samples are, and writes the file. It is
@@ -82,6 +96,17 @@ pub enum Release {
         #[command(flatten)]
         trust: Trust,
     },
+}
+
+/// A filter of releases.
+#[derive(Debug, Clone, Args)]
+pub struct ReleaseFilter {
+    /// Releases created at this time or later: a time, a date (UTC) or how long ago, such as 2h
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub since: Option<Timestamp>,
+    /// Releases with a specialist of this name, in any version
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    pub specialist: String,
 }
 
 /// The source of the choice for a pruned release.

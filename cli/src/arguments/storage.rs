@@ -6,14 +6,29 @@ use bytesize::ByteSize;
 use clap::Subcommand;
 use eosfed_common::duration;
 
+use super::{Extent, JobFilter};
+
 /// Commands about what the coordinator stores.
 #[derive(Debug, Subcommand)]
 pub enum Storage {
     /// Show what is stored, for what, and what the coordinator removes next
+    ///
+    /// Options narrow the list of jobs whose closed rounds keep weights; the other figures are of everything.
     #[command(after_help = "\
+Examples:
+  eosfed storage show --limit 10
+  eosfed storage show --state finished --since 90d --all
+
 Each file of weights counts once, for the first reason in the table. Specialists and heads are never
 removed, and neither is what a job needs that has not ended.")]
-    Show,
+    Show {
+        /// Filter of jobs
+        #[command(flatten)]
+        filter: JobFilter,
+        /// Number of jobs
+        #[command(flatten)]
+        extent: Extent,
+    },
     /// Remove updates and starting weights of closed rounds now, the oldest first
     ///
     /// Without --job, --older-than and --to-size, the limits of the coordinator's settings hold

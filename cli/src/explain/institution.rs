@@ -23,7 +23,10 @@ pub(super) fn all(round: &RoundView, known: &Known, now: Timestamp) -> Vec<Expla
 fn what(one: &ParticipantView, known: Option<&InstitutionView>, now: Timestamp) -> String {
     let said = one.message.as_deref().unwrap_or("no reason is on record");
     match one.state {
-        ParticipantState::Offered => format!("it has not answered; {}", presence(known, now)),
+        ParticipantState::Offered => match &one.queued_behind {
+            Some(job) => format!("it is queued: it is at work for {job}, and answers when that has ended"),
+            None => format!("it has not answered; {}", presence(known, now)),
+        },
         ParticipantState::Working => working(one, known, now),
         ParticipantState::Submitted => "its result counts".to_owned(),
         ParticipantState::Refused => format!("its client has declined: {said}"),

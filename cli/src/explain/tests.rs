@@ -82,6 +82,17 @@ fn an_open_round_says_whom_it_waits_for_and_what_each_has_said() {
 }
 
 #[test]
+fn who_works_for_another_job_is_queued() {
+    let mut north = participant("offered", None);
+    north["queued_behind"] = json!("j-0000000b");
+    let explanation = explained("running", &json!({"north": north, "west": participant("working", None)}));
+    assert_eq!(
+        what(&explanation, "north"),
+        "it is queued: it is at work for j-0000000b, and answers when that has ended"
+    );
+}
+
+#[test]
 fn a_round_with_enough_and_a_round_that_cannot_get_enough_say_so() {
     let [done, working, failed] =
         ["submitted", "working", "failed"].map(|state| participant(state, Some("the disk is full")));

@@ -1,5 +1,6 @@
 //! The live view of a terminal.
 
+use eosfed_common::counted::counted;
 use eosfed_common::view::{
     ActiveJob, InstitutionView, ParticipantState, ParticipantView, Presence, RoundView,
 };
@@ -66,7 +67,10 @@ fn rounds(watched: &Watched) -> Vec<String> {
     )];
     lines.extend(watched.overview.active.iter().map(|active| round(active, watched)));
     if watched.overview.more_active > 0 {
-        lines.push(format!("and {} more jobs; see `eosfed job list`", watched.overview.more_active));
+        lines.push(format!(
+            "and {}; see `eosfed job list`",
+            counted(watched.overview.more_active, "more job")
+        ));
     }
     lines
 }
@@ -233,6 +237,7 @@ pub(super) mod tests {
             spent: None,
             norm: None,
             encoding: None,
+            queued_behind: None,
             curve: Vec::new(),
         }
     }

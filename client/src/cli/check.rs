@@ -14,6 +14,7 @@ use eosfed_client::settings::load_policy;
 use eosfed_client::site::Site;
 use eosfed_client::spent::Spent;
 use eosfed_common::clock::{Clock as _, SystemClock, Timestamp};
+use eosfed_common::counted::counted;
 use eosfed_common::ids::DataSetName;
 use eosfed_common::model::STRIDE;
 use eosfed_common::outln;
@@ -152,8 +153,10 @@ fn privacy(site: &Site) -> Finding {
     let Privacy { max_epsilon, delta, .. } = privacy;
     let left = privacy.updates_left(&spending);
     let spent = spending.epsilon(delta);
-    let found =
-        format!("spent epsilon {spent:.2} of {max_epsilon} at delta {delta:e}; {left} more updates fit");
+    let found = format!(
+        "spent epsilon {spent:.2} of {max_epsilon} at delta {delta:e}; room for {}",
+        counted(left, "more update")
+    );
     if left == 0 { Err(format!("{found}: updates are declined")) } else { Ok(found) }
 }
 

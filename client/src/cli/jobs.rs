@@ -9,6 +9,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use eosfed_client::document::{ClientJob, ClientJobs};
 use eosfed_client::jobs;
 use eosfed_common::clock::{Clock as _, SystemClock};
+use eosfed_common::counted::counted;
 use eosfed_common::outln;
 
 use super::shared::{Output, site};
@@ -69,7 +70,7 @@ fn print(ClientJobs { jobs }: &ClientJobs, all: usize, state: &std::path::Path) 
     }
     outln!("{table}");
     if all > jobs.len() {
-        outln!("{} of {all} jobs; `--limit` shows more", jobs.len());
+        outln!("{} of {}; `--limit` shows more", jobs.len(), counted(all, "job"));
     }
     if let Some(first) = jobs.iter().find(|job| job.waits_for_approval) {
         outln!(

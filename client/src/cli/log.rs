@@ -13,6 +13,7 @@ use clap::{Args, Subcommand};
 use eosfed_client::site::Site;
 use eosfed_client::site_log::{EntryKind, Follower, Verification, verify};
 use eosfed_common::clock::{Timestamp, moment};
+use eosfed_common::counted::counted;
 use eosfed_common::ids::JobId;
 use eosfed_common::ledger::EventRef;
 use eosfed_common::outln;
@@ -153,7 +154,7 @@ fn joined(site: &Site) -> anyhow::Result<Site> {
 
 fn verified(site: &Site, noted: Option<EventRef>) -> anyhow::Result<ExitCode> {
     let Verification { verified, oldest } = verify(&site.log(), noted)?;
-    outln!("{} entries: each is unchanged and follows from the one before it.", verified.events);
+    outln!("{}: each is unchanged and follows from the one before it.", counted(verified.events, "entry"));
     if let Some(first) = verified.first.filter(|first| *first > 0) {
         outln!(
             "They begin with entry {first}; older files were removed by `site_log.files` (up to entry {oldest})."

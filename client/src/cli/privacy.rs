@@ -13,6 +13,7 @@ use eosfed_client::settings::load_policy;
 use eosfed_client::site::Site;
 use eosfed_client::site_log::{Entry, EntryKind};
 use eosfed_client::spent::{Rebuilt, Spent};
+use eosfed_common::counted::counted;
 use eosfed_common::outln;
 
 use super::shared::{Output, settings, site, site_log};
@@ -79,7 +80,7 @@ fn rebuild(site: &Site, incomplete: bool) -> anyhow::Result<ExitCode> {
     let updates = spending.updates().len();
     let kind = EntryKind::SpendingRebuilt { updates: updates as u64, added: added as u64 };
     site_log(site, &settings).record(Entry::new(kind))?;
-    outln!("privacy.json has {updates} updates, of which {added} were missing");
+    outln!("privacy.json has {}, of which {added} were missing", counted(updates, "update"));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -90,7 +91,7 @@ fn text(privacy: Option<Privacy>, spending: &Spending) -> Vec<String> {
     let mut lines = match privacy {
         None => vec![
             "the policy has no `privacy`: updates leave as they were trained".to_owned(),
-            format!("{made} updates with noise have spent an epsilon of {spent:.2} at delta {delta:e}"),
+            format!("epsilon spent by {} with noise: {spent:.2} at delta {delta:e}", counted(made, "update")),
         ],
         Some(privacy) => {
             let Privacy { clip, noise_multiplier, max_epsilon, .. } = privacy;

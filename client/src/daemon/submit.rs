@@ -10,6 +10,7 @@ use eosfed_common::assignment::{
 };
 use eosfed_common::card::Energy;
 use eosfed_common::clock::Timestamp;
+use eosfed_common::counted::counted;
 use eosfed_common::head::Imagery;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::report::{EvaluationReport, TrainingReport};
@@ -265,7 +266,7 @@ impl<C: Coordinator> Submission<C> {
             signature: self.sign(&StatisticsStatement::of(&held.assignment.id, &bands))?,
         };
         let bytes = message_bytes(submission.clone());
-        let what = format!("moments of {} bands", bands.len());
+        let what = format!("moments of {}", counted(bands.len(), "band"));
         let sending = self.sending(Record::Statistics, what, bytes);
         self.admit(bytes)?;
         self.note_sending(&sending)?;
@@ -295,7 +296,7 @@ impl<C: Coordinator> Submission<C> {
             signature: self.sign(&EvaluationStatement::of(&held.assignment.id, &report))?,
             report,
         };
-        let what = format!("{} scores", submission.report.metrics.len());
+        let what = counted(submission.report.metrics.len(), "score");
         let bytes = message_bytes(submission.clone());
         let mut sending = self.sending(Record::Scores, what, bytes);
         sending.words.extend(provenance.then(|| Egress::Provenance.name().to_owned()));
@@ -338,8 +339,8 @@ impl<C: Coordinator> Submission<C> {
             report,
             signature: self.sign(&statement)?,
         };
-        let what =
-            format!("{} samples, {} scores", submission.report.samples, submission.report.metrics.len());
+        let scores = counted(submission.report.metrics.len(), "score");
+        let what = format!("{}, {scores}", counted(submission.report.samples, "sample"));
         let bytes = message_bytes(submission.clone());
         let mut sending = self.sending(Record::TrainingReport, what, bytes);
         sending.weights = digest;

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use eosfed_common::assignment::{Assignment, BlobRef, TrainingWork, Work};
 use eosfed_common::card::ReleaseManifest;
 use eosfed_common::clock::Timestamp;
+use eosfed_common::counted::counted;
 use eosfed_common::head::{HeadFile, HeadOver};
 use eosfed_common::ids::{AssignmentId, InstitutionName, InvalidId, ReleaseNumber};
 use eosfed_common::plan::{
@@ -47,7 +48,10 @@ pub fn explain(policy: &Policy) -> Vec<String> {
         words("backbones", &allow.backbones),
         words("strategies for federated rounds", &allow.strategies),
         words("encodings of updates", &allow.encodings),
-        format!("joint results combine at least {min_institutions} institutions, as the coordinator says"),
+        format!(
+            "joint results combine at least {}, as the coordinator says",
+            counted(*min_institutions, "institution")
+        ),
         if allow.individual_updates {
             "`krum` and `multi-krum` may publish the update of this institution alone".to_owned()
         } else {
@@ -58,8 +62,12 @@ pub fn explain(policy: &Policy) -> Vec<String> {
         } else {
             "one-shot jobs do not start from weights that the coordinator sends".to_owned()
         },
-        format!("an assignment has at most {max_epochs} epochs and at least {min_steps} steps"),
-        format!("training and statistics use at least {min_samples} samples"),
+        format!(
+            "an assignment has at most {} and at least {}",
+            counted(*max_epochs, "epoch"),
+            counted(*min_steps, "step")
+        ),
+        format!("training and statistics use at least {}", counted(*min_samples, "sample")),
         hours.map_or_else(
             || "work may start at any time".to_owned(),
             |hours| format!("work may start in the hours {hours} UTC"),

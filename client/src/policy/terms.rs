@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use eosfed_common::assignment::{Assignment, Work};
 use eosfed_common::clock::Timestamp;
+use eosfed_common::counted::counted;
 use eosfed_common::digest::Digest;
 use eosfed_common::ids::{DataSetName, JobId};
 use eosfed_common::plan::{JobKind, StrategyName, Training};
@@ -130,8 +131,9 @@ impl Terms {
             WorkTerms::Training { target, strategy, settings, keep: _, warm_start, encodings } => {
                 lines.push(trained(target));
                 let Training { epochs, batch_size, learning_rate, accumulate, clip_norm, .. } = **settings;
+                let (epochs, batches) = (counted(epochs, "epoch"), counted(accumulate, "batch"));
                 lines.push(format!(
-                    "each round: {epochs} epochs, batch size {batch_size}, {accumulate} batches to a step, learning \
+                    "each round: {epochs}, batch size {batch_size}, {batches} to a step, learning \
                      rate {learning_rate}, gradients clipped to {clip_norm} (0: not clipped)"
                 ));
                 lines.push(strategy.map_or_else(
@@ -151,7 +153,12 @@ impl Terms {
         }
         if *kind != JobKind::OneShot {
             lines.push(format!(
-                "at least {min_institutions} institutions are combined, as the coordinator says"
+                "at least {} combined, as the coordinator says",
+                if *min_institutions == 1 {
+                    "1 institution is".to_owned()
+                } else {
+                    format!("{min_institutions} institutions are")
+                }
             ));
         }
         lines.push(format!("digest of these terms: {}", self.digest()));

@@ -1,6 +1,7 @@
 //! Entries of the site log in words.
 
 use super::{Approved, Entry, EntryKind, Record, Sending, Why};
+use eosfed_common::counted::counted;
 
 impl Entry {
     /// What it is about: the assignment, or else the job.
@@ -62,7 +63,8 @@ fn details(kind: &EntryKind) -> Vec<String> {
             vec![spending.clone(), format!("the file with noise: {digest}")]
         }
         EntryKind::SpendingRebuilt { updates, added } => vec![format!(
-            "privacy.json was made again from this log: {updates} updates, of which {added} were missing"
+            "privacy.json was made again from this log: {}, of which {added} were missing",
+            counted(*updates, "update")
         )],
         EntryKind::Sending(sending) | EntryKind::Sent(sending) => sent(sending),
         EntryKind::Ended { how } => vec![how.clone()],
@@ -77,7 +79,8 @@ fn details(kind: &EntryKind) -> Vec<String> {
 
 fn given(approval: &Approved) -> Vec<String> {
     let Approved { by, given, terms, rounds, until } = approval;
-    vec![format!("approved by {by} at {given}, for {rounds} rounds until {until}"), format!("terms: {terms}")]
+    let rounds = counted(*rounds, "round");
+    vec![format!("approved by {by} at {given}, for {rounds} until {until}"), format!("terms: {terms}")]
 }
 
 fn sent(sending: &Sending) -> Vec<String> {

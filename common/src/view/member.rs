@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 use crate::clock::Timestamp;
 use crate::data_statement::DataStatement;
@@ -12,6 +13,18 @@ use crate::ledger::Actor;
 use crate::policy_summary::PolicySummary;
 use crate::signing::{KeySignature, PublicKey};
 use crate::traffic::ByteCounts;
+
+/// The state of a member, by which lists are filtered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Display, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum MemberState {
+    /// It has a token that it has not used, and no access yet.
+    Invited,
+    /// It has joined, and its access was not revoked.
+    Joined,
+    /// Its access was revoked.
+    Revoked,
+}
 
 /// The view of an institution.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

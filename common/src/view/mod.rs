@@ -16,7 +16,8 @@ mod summary;
 pub use energy::{EnergyView, InstitutionEnergy, MAX_ENERGY_INSTITUTIONS};
 pub use job::{ForkStep, JobState, JobView, Origin, TrainedHeadView, WholeJob};
 pub use member::{
-    InstitutionView, ONLINE_WITHIN, PersonView, Presence, SILENT_AFTER, SharedPolicyView, StatedDataView,
+    InstitutionView, MemberState, ONLINE_WITHIN, PersonView, Presence, SILENT_AFTER, SharedPolicyView,
+    StatedDataView,
 };
 pub use overview::{
     ActiveJob, DiskView, InstitutionCounts, JobCounts, MAX_ACTIVE, MAX_PROBLEMS, MAX_WAITED_FOR, Overview,
@@ -30,8 +31,7 @@ pub use round::{
 };
 pub use specialist::{EvaluationView, SpecialistView};
 pub use storage::{
-    BackupsView, JobStorage, KeptFor, MAX_PRUNED, MAX_STORED_JOBS, PruneView, PrunedRound, StorageView,
-    StoredKind,
+    BackupsView, JobStorage, KeptFor, MAX_PRUNED, PruneView, PrunedRound, StorageView, StoredKind,
 };
 pub use summary::{JobSummary, MainMetric, OpenRoundSummary, ReleaseSummary, SpecialistSummary};
 

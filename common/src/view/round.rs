@@ -11,7 +11,7 @@ use crate::card::Energy;
 use crate::clock::Timestamp;
 use crate::digest::Digest;
 use crate::finite::Finite;
-use crate::ids::InstitutionName;
+use crate::ids::{InstitutionName, JobId};
 use crate::scoring::Scoring;
 use crate::time_spent::TimeSpent;
 use crate::weights::Encoding;
@@ -194,6 +194,24 @@ pub struct ParticipantView {
     /// How its update was encoded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoding: Option<Encoding>,
+    /// The job that it is at work for, while it has not answered here: it is queued behind that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queued_behind: Option<JobId>,
     /// Its training curve.
     pub curve: Vec<CurvePoint>,
+}
+
+impl ParticipantView {
+    /// Its state in a word: `queued` while it is at work for another job.
+    #[must_use]
+    pub fn shown_state(&self) -> String {
+        if self.queued_behind.is_some() { "queued".to_owned() } else { self.state.to_string() }
+    }
+
+    /// Why it has declined or failed, was rejected, or is queued.
+    #[must_use]
+    pub fn says(&self) -> Option<String> {
+        let queued = self.queued_behind.as_ref().map(|job| format!("at work for {job}"));
+        self.message.clone().or(queued)
+    }
 }

@@ -10,8 +10,6 @@ use crate::digest::Digest;
 use crate::ids::JobId;
 use crate::ledger::PruneRule;
 
-/// Most jobs in a [`StorageView`].
-pub const MAX_STORED_JOBS: usize = 50;
 /// Most rounds in a [`PruneView`].
 pub const MAX_PRUNED: usize = 100;
 
@@ -26,9 +24,10 @@ pub struct StorageView {
     pub files: u64,
     /// The sum of their sizes in bytes.
     pub bytes: u64,
-    /// The jobs that closed rounds keep most bytes of, at most [`MAX_STORED_JOBS`].
+    /// Jobs whose closed rounds keep bytes, those first that keep most: as many as were asked for, by default
+    /// [`DEFAULT_LIMIT`](crate::paging::DEFAULT_LIMIT).
     pub jobs: Vec<JobStorage>,
-    /// How many more jobs there are.
+    /// How many more such jobs there are.
     pub more_jobs: u32,
     /// For how many seconds closed rounds keep their weights; absent: for ever.
     pub keep_updates_for: Option<u64>,

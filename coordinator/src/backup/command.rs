@@ -9,6 +9,7 @@ use age::x25519::Recipient;
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use eosfed_common::clock::{Clock as _, SystemClock};
+use eosfed_common::counted;
 use eosfed_common::digest::Digest;
 use eosfed_common::outln;
 use eosfed_common::stdout::print;
@@ -180,8 +181,13 @@ fn counted(counts: &Counts) -> String {
         quarantined: _,
     } = counts;
     format!(
-        "{institutions} institutions, {jobs} jobs with {rounds} rounds, {specialists} specialists, {releases} \
-         releases, {events} events"
+        "{}, {} with {}, {}, {}, {}",
+        counted::counted(*institutions, "institution"),
+        counted::counted(*jobs, "job"),
+        counted::counted(*rounds, "round"),
+        counted::counted(*specialists, "specialist"),
+        counted::counted(*releases, "release"),
+        counted::counted(*events, "event")
     )
 }
 

@@ -1,25 +1,24 @@
 //! Lists of what the coordinator knows, as pages of summaries. No entry grows with the rounds of a job.
 
+mod members;
+
 use std::cmp::Reverse;
 
 use eosfed_common::bands::known;
-use eosfed_common::card::Card;
+use eosfed_common::card::{Card, ReleaseManifest};
 use eosfed_common::clock::Timestamp;
-use eosfed_common::identity::Role;
 use eosfed_common::ids::{InstitutionName, JobId, ReleaseNumber, SpecialistName};
 use eosfed_common::model::Task;
 use eosfed_common::plan::JobKind;
 use eosfed_common::refusal::Refusal;
-use eosfed_common::view::{
-    InstitutionView, JobState as StateView, JobSummary, PersonView, SpecialistSummary,
-};
+use eosfed_common::view::{JobState as StateView, JobSummary, SpecialistSummary};
 use serde::{Deserialize, Serialize};
 
 use super::federation::Federation;
 use super::job::Job;
-use super::member::Member;
 use super::paging::{Key, Page, PageRequest, document};
-use super::view;
+use super::view::{self, StorageKey};
+pub use members::{InstitutionKey, MemberFilter, PersonKey};
 
 /// Which jobs are listed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -33,12 +32,23 @@ pub struct JobFilter {
 }
 
 impl JobFilter {
-    fn matches(&self, job: &Job) -> bool {
+    /// Whether a job is listed.
+    #[must_use]
+    pub fn matches(&self, job: &Job) -> bool {
         let state = view::state(&job.state);
         (self.states.is_empty() || self.states.contains(&state))
             && (self.kinds.is_empty() || self.kinds.contains(&job.spec.kind()))
             && self.since.is_none_or(|since| job.submitted_at >= since)
     }
+}
+
+/// Which jobs are listed with what is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredJobs {
+    /// Their filter.
+    pub filter: JobFilter,
+    /// The page of their list.
+    pub page: PageRequest<StorageKey>,
 }
 
 /// Which specialists are listed.
@@ -80,6 +90,22 @@ impl Job {
     }
 }
 
+/// Which releases are listed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ReleaseFilter {
+    /// Created at this time or later.
+    pub since: Option<Timestamp>,
+    /// With a specialist of this name.
+    pub specialist: Option<SpecialistName>,
+}
+
+impl ReleaseFilter {
+    fn matches(&self, release: &ReleaseManifest) -> bool {
+        let has = |name: &SpecialistName| release.specialists.iter().any(|card| card.name == *name);
+        self.since.is_none_or(|since| release.created_at >= since) && self.specialist.as_ref().is_none_or(has)
+    }
+}
+
 /// Jobs are listed newest first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -87,24 +113,6 @@ pub struct JobKey(Reverse<(Timestamp, JobId)>);
 
 impl Key for JobKey {
     const LIST: &'static str = "jobs";
-}
-
-/// Institutions are listed by name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct InstitutionKey(InstitutionName);
-
-impl Key for InstitutionKey {
-    const LIST: &'static str = "institutions";
-}
-
-/// Operators and readers are listed by name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct PersonKey(InstitutionName);
-
-impl Key for PersonKey {
-    const LIST: &'static str = "people";
 }
 
 /// Specialists are listed by name and version.
@@ -137,35 +145,6 @@ impl Federation {
         page.cut(jobs, |job| document(&view::job_summary(job)))
     }
 
-    /// A page of institutions by name; `show` gives the view of one.
-    ///
-    /// # Errors
-    /// If an entry does not fit a message.
-    pub fn list_institutions(
-        &self,
-        page: &PageRequest<InstitutionKey>,
-        show: impl Fn(&Member) -> InstitutionView,
-    ) -> Result<Page, Refusal> {
-        let institutions = self.institutions().filter(|one| one.is_listed());
-        let institutions = institutions.map(|one| (InstitutionKey(one.name.clone()), one));
-        page.cut(institutions, |institution| document(&show(institution)))
-    }
-
-    /// A page of operators or readers by name; `show` gives the view of one.
-    ///
-    /// # Errors
-    /// If an entry does not fit a message.
-    pub fn list_people(
-        &self,
-        role: Role,
-        page: &PageRequest<PersonKey>,
-        show: impl Fn(&Member) -> PersonView,
-    ) -> Result<Page, Refusal> {
-        let people = self.members_of(role).filter(|one| one.is_listed());
-        let people = people.map(|one| (PersonKey(one.name.clone()), one));
-        page.cut(people, |person| document(&show(person)))
-    }
-
     /// A page of the summaries of specialists, by name and version.
     ///
     /// # Errors
@@ -190,8 +169,13 @@ impl Federation {
     ///
     /// # Errors
     /// If an entry does not fit a message.
-    pub fn list_releases(&self, page: &PageRequest<ReleaseKey>) -> Result<Page, Refusal> {
+    pub fn list_releases(
+        &self,
+        filter: &ReleaseFilter,
+        page: &PageRequest<ReleaseKey>,
+    ) -> Result<Page, Refusal> {
         let releases = self.registry.releases.iter().rev();
+        let releases = releases.filter(|(_, release)| filter.matches(&release.manifest));
         let releases = releases.map(|(number, release)| (ReleaseKey(Reverse(*number)), release));
         page.cut(releases, |release| document(&view::release_summary(&release.manifest)))
     }
@@ -201,9 +185,10 @@ impl Federation {
 mod tests {
     use std::sync::Arc;
 
-    use eosfed_common::view::JobSummary;
+    use eosfed_common::view::{JobSummary, ReleaseSummary};
 
     use super::*;
+    use crate::domain::registry::Release;
     use crate::domain::{JobDefinition, JobState};
     use crate::testing::{NOW, ONE_SHOT, enrolled, finished, name, submit};
 
@@ -348,25 +333,34 @@ mod tests {
     }
 
     #[test]
+    fn releases_are_filtered_by_time_and_specialist() {
+        let mut federation = with_specialists();
+        let first = federation.registry.releases[&ReleaseNumber(1)].clone();
+        let mut manifest = ReleaseManifest::clone(&first.manifest);
+        manifest.number = ReleaseNumber(2);
+        manifest.created_at = first.manifest.created_at.plus(std::time::Duration::from_secs(1));
+        manifest.specialists.retain(|card| card.name.as_str() == "west-rgb");
+        let second = Release { manifest, ..first.clone() };
+        federation.registry.releases.insert(ReleaseNumber(2), second);
+        let found = |since: Option<Timestamp>, specialist: Option<&str>| {
+            let specialist = specialist.map(|name| name.parse().unwrap());
+            let page = PageRequest::read(0, "").unwrap();
+            let listed = federation.list_releases(&ReleaseFilter { since, specialist }, &page).unwrap();
+            let number = |json: &String| serde_json::from_str::<ReleaseSummary>(json).unwrap().number.0;
+            listed.documents.iter().map(number).collect::<Vec<_>>()
+        };
+        let at = first.manifest.created_at;
+        assert_eq!(found(None, None), [2, 1]);
+        assert_eq!((found(Some(at), None), found(Some(Timestamp(at.0 + 1)), None)), (vec![2, 1], vec![2]));
+        assert_eq!((found(None, Some("west-rgb")), found(None, Some("east-nir"))), (vec![2, 1], vec![1]));
+        assert_eq!(found(None, Some("nobody")), [0; 0]);
+    }
+
+    #[test]
     fn a_band_is_found_by_its_name_and_by_its_common_name() {
         assert!(
             is_band("B04", "B04") && is_band("B04", "red") && is_band("red", "red") && is_band("odd", "odd")
         );
         assert!(!is_band("red", "B04") && !is_band("B04", "B4") && !is_band("odd", "red"));
-    }
-
-    #[test]
-    fn institutions_are_listed_by_name() {
-        let federation = federation(0);
-        let page = PageRequest::read(1, "").unwrap();
-        let show =
-            |one: &Member| view::institution(one, None, None, eosfed_common::traffic::ByteCounts::default());
-        let first = federation.list_institutions(&page, show).unwrap();
-        assert!(first.documents[0].contains("\"east\"") && first.remaining == 1, "{first:?}");
-        let next = PageRequest::read(1, &first.next).unwrap();
-        let second = federation.list_institutions(&next, show).unwrap();
-        assert!(second.documents[0].contains("\"west\"") && second.next.is_empty(), "{second:?}");
-        let wrong = PageRequest::<JobKey>::read(1, &first.next).unwrap_err();
-        assert!(wrong.message.contains("list of jobs"), "{wrong}");
     }
 }

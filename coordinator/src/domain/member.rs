@@ -12,6 +12,7 @@ use eosfed_common::ids::InstitutionName;
 use eosfed_common::ledger::Actor;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::signing::PublicKey;
+use eosfed_common::view::MemberState;
 use serde::{Deserialize, Serialize};
 
 use keys::{Key, Keys};
@@ -133,6 +134,16 @@ impl Member {
     #[must_use]
     pub const fn is_active(&self) -> bool {
         self.enrolment.is_some() && self.revoked.is_none()
+    }
+
+    /// Its state. Who was revoked stays so until it joins again.
+    #[must_use]
+    pub const fn state(&self) -> MemberState {
+        match (&self.revoked, &self.enrolment) {
+            (Some(_), _) => MemberState::Revoked,
+            (None, Some(_)) => MemberState::Joined,
+            (None, None) => MemberState::Invited,
+        }
     }
 
     /// When the certificate that it uses expires, as far as it is known.

@@ -60,6 +60,24 @@ impl<K: Key> PageRequest<K> {
         Ok(Self { after, limit: limit as usize })
     }
 
+    /// The entries of the page as values that are of a bounded size, the token of the next page, and how many
+    /// entries come after.
+    ///
+    /// # Errors
+    /// If a key cannot be encoded.
+    pub fn select<T>(
+        &self,
+        entries: impl IntoIterator<Item = (K, T)>,
+    ) -> Result<(Vec<T>, String, u64), Refusal> {
+        let entries = entries.into_iter();
+        let mut entries =
+            entries.skip_while(|(key, _)| self.after.as_ref().is_some_and(|after| key <= after));
+        let (keys, values): (Vec<K>, Vec<T>) = entries.by_ref().take(self.limit).unzip();
+        let remaining = entries.count() as u64;
+        let next = keys.last().filter(|_| remaining > 0).map(encode_token).transpose()?;
+        Ok((values, next.unwrap_or_default(), remaining))
+    }
+
     /// Cuts the page out of a list, whose entries are in the order of their keys.
     ///
     /// # Errors
@@ -175,6 +193,18 @@ mod tests {
         assert_eq!(cut(&[], 0, "").unwrap(), Page::default());
         let all = cut(&numbers, 120, "").unwrap();
         assert_eq!((all.remaining, all.next.as_str()), (0, ""), "a full page can be the last");
+    }
+
+    #[test]
+    fn values_come_in_the_same_pages() {
+        let numbers: Vec<u64> = (0..7).collect();
+        let select = |limit, token: &str| {
+            PageRequest::<Newest>::read(limit, token).unwrap().select(entries(&numbers)).unwrap()
+        };
+        let (first, next, remaining) = select(3, "");
+        assert_eq!((first, remaining, next == cut(&numbers, 3, "").unwrap().next), (vec![6, 5, 4], 4, true));
+        let (second, last, remaining) = select(4, &next);
+        assert_eq!((second, remaining, last.as_str()), (vec![3, 2, 1, 0], 0, ""));
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub use overview::{Surroundings, overview};
 pub(crate) use overview::{certificates, late_round, silences};
 pub use progress::progress;
 pub use release::release;
-pub use storage::{Stored, known_blobs, prune, storage};
+pub use storage::{StorageKey, StoragePage, Stored, known_blobs, prune, storage};
 
 /// The view of an institution.
 #[must_use]
@@ -267,6 +267,7 @@ fn participant(participant: &Participant, curve: Vec<CurvePoint>) -> Participant
         spent: None,
         norm: None,
         encoding: None,
+        queued_behind: None,
         curve,
     };
     view.state = match &participant.state {

@@ -140,7 +140,11 @@ impl Handle {
     pub async fn open_round(&self, job: &Job) -> Result<Option<RoundView>, Refusal> {
         let Some(round) = job.current().cloned() else { return Ok(None) };
         let curves = self.call(async move |core: &Core| core.curves(&round).await).await?;
-        Ok(view::open_round(job, &curves))
+        let mut round = view::open_round(job, &curves);
+        if let Some(round) = &mut round {
+            self.read(|state| state.mark_queued(round));
+        }
+        Ok(round)
     }
 
     /// Starts the tasks of the changed jobs.

@@ -295,9 +295,9 @@ impl Operator for Service {
 
     async fn get_storage(
         &self,
-        _: Request<v1::GetStorageRequest>,
+        request: Request<v1::GetStorageRequest>,
     ) -> Result<Response<v1::GetStorageResponse>, Status> {
-        reply(self.storage().await)
+        reply(self.storage(request.into_inner()).await)
     }
 
     async fn prune_storage(

@@ -1,6 +1,7 @@
 //! What a receiver is told: a JSON object, made from an event of the ledger or from a condition.
 
 use eosfed_common::clock::Timestamp;
+use eosfed_common::counted::counted;
 use eosfed_common::ids::{InstitutionName, JobId};
 use eosfed_common::ledger::{Actor, Entry, Event, EventKind};
 use eosfed_common::printable::Printable;
@@ -160,7 +161,7 @@ fn sentence(entry: &Entry) -> Option<(NotifyEvent, String)> {
         | EventKind::UpdateRejected { .. } => participant(kind, job, institution)?,
         EventKind::ReleaseCreated { release, specialists } => (
             To::ReleaseCreated,
-            format!("{actor} has created release {release} of {specialists} specialists."),
+            format!("{actor} has created release {release} of {}.", counted(*specialists, "specialist")),
         ),
         _ => of_job(kind, actor, job)?,
     })
@@ -176,8 +177,9 @@ fn participant(kind: &EventKind, job: &str, institution: &str) -> Option<(Notify
         EventKind::LeaseExpired { round, expiries, .. } => (
             To::ParticipantFailed,
             format!(
-                "{institution} has failed in round {} of {job}: {expiries} leases have expired",
-                round + 1
+                "{institution} has failed in round {} of {job}: {} expired",
+                round + 1,
+                counted(*expiries, "lease")
             ),
         ),
         EventKind::UpdateRejected { round, message, .. } => (
@@ -200,8 +202,9 @@ fn of_job(kind: &EventKind, actor: &Actor, job: &str) -> Option<(NotifyEvent, St
         EventKind::RoundClosed { round, attempt, complete, submitted } => {
             let enough = if *complete { "" } else { ", too few" };
             let text = format!(
-                "Round {} of {job} has closed at attempt {attempt} with {submitted} results{enough}.",
-                round + 1
+                "Round {} of {job} has closed at attempt {attempt} with {}{enough}.",
+                round + 1,
+                counted(*submitted, "result")
             );
             (To::RoundClosed, text)
         }
@@ -243,7 +246,7 @@ mod tests {
         };
         assert_eq!(expired(false), None);
         let failed = expired(true).unwrap();
-        assert_eq!(failed.message, "east has failed in round 1 of a job: 3 leases have expired");
+        assert_eq!(failed.message, "east has failed in round 1 of a job: 3 leases expired");
         assert_eq!(failed.institution, Some(name("east")));
     }
 

@@ -6,7 +6,7 @@ use eosfed_common::view::{AblationView, WithoutView};
 use maud::{Markup, html};
 
 use crate::chart::Bars;
-use crate::format::{count, exact, signed, value};
+use crate::format::{counted, exact, signed, value};
 use crate::parts::{empty, numbers, said, shell_command, specialist_link, table_of_some, words};
 
 /// Most specialists that are shown at each end of an ablation.
@@ -71,7 +71,7 @@ fn scored(one: &AblationView) -> Markup {
     html! {
         (one.task.name()) ": " (one.metric) " " strong { (value(one.all.get())) }
         @if !one.unit.is_empty() { " " (said(&one.unit)) }
-        " with all " (one.without.len()) " specialists (" (better) "), " (count(one.samples)) " samples of the " (part) " part."
+        " with all of " (counted(one.without.len(), "specialist")) " (" (better) "), " (counted(one.samples, "sample")) " of the " (part) " part."
     }
 }
 

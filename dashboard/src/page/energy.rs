@@ -4,7 +4,7 @@ use eosfed_common::view::{EnergyView, InstitutionEnergy, JobSummary};
 use maud::{Markup, Render as _, html};
 
 use super::path;
-use crate::format::{energy as shown, kwh, relative};
+use crate::format::{counted, energy as shown, kwh, relative};
 use crate::layout::{Content, Shell};
 use crate::parts::{
     Pager, Tile, Tone, empty, energy as maybe_energy, heading, numbers, panel, said, table, tiles, words,
@@ -29,7 +29,7 @@ pub fn energy(shell: &Shell, page: &EnergyPage<'_>) -> String {
     let total = Tile {
         name: "All jobs",
         value: kwh(spent.kwh.get()),
-        note: html! { (reported) " of " (jobs) " jobs have reported energy" },
+        note: html! { "reported by " (reported) " of " (counted(*jobs, "job")) },
         href: None,
         tone: Tone::Calm,
     };
@@ -81,7 +81,7 @@ fn by_institution(energy: &EnergyView) -> Markup {
     html! {
         (table("Energy by institution", &[words("Institution"), numbers("Jobs"), words("Energy")], &rows))
         @if energy.more_institutions > 0 {
-            p.of { "and " (energy.more_institutions) " more institutions" }
+            p.of { "and " (counted(energy.more_institutions, "more institution")) }
         }
     }
 }

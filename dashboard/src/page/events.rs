@@ -5,7 +5,7 @@ use eosfed_common::ledger::{Event, EventKind};
 use maud::{Markup, Render as _, html};
 
 use super::path;
-use crate::format::{count, exact, relative};
+use crate::format::{count, counted, exact, relative};
 use crate::layout::{Content, Shell};
 use crate::parts::{Pager, heading, job_link, maybe, none, said, table, words};
 use crate::words;
@@ -61,7 +61,7 @@ pub struct EventsPage<'a> {
 /// The page of events.
 #[must_use]
 pub fn events(shell: &Shell, page: &EventsPage<'_>) -> String {
-    let lead = html! { p.of { "Who did what and when: " (count(page.all)) " events, each chained to the one before." } };
+    let lead = html! { p.of { "Who did what and when: " (counted(page.all, "event")) ", each chained to the one before." } };
     let body = html! {
         (heading(&html! { "Event log" }, &html! {}, &lead))
         section.panel id="filter" aria-label="Filter" { (form(page)) }

@@ -11,7 +11,7 @@ use super::path;
 use super::round::{loss_chart, participants};
 use super::scores::{ScoreRow, score_map};
 use crate::chart::{LineChart, Series};
-use crate::format::{count, exact, relative, span};
+use crate::format::{count, counted, exact, relative, span};
 use crate::layout::{Content, Shell};
 use crate::parts::{
     Pager, counts, energy, facts, heading, job_link, job_state, maybe, metrics, none, numbers, panel,
@@ -68,7 +68,7 @@ fn lead(page: &JobPage<'_>, shell: &Shell) -> Markup {
                 "Round " (u64::from(round.index) + 1) " of " (job.rounds) ", " (round.phase) ": "
                 (have) " of " (needed) " needed results."
             } @else {
-                (job.closed_rounds) " closed attempts at " (job.rounds) " rounds."
+                (counted(job.closed_rounds, "closed attempt")) " at " (counted(job.rounds, "round")) "."
             }
         }
         p.of {
@@ -110,7 +110,7 @@ fn now(page: &JobPage<'_>, round: &RoundView) -> Markup {
     let body = html! {
         div.line {
             a href=(href) { "Round " (u64::from(round.index) + 1) }
-            span { (words::round_kind(round.kind, &page.job.candidates)) }
+            span { (words::round_kind(round.kind, round.index, &page.job.candidates)) }
             (round_phase(round.phase))
             @if round.attempt > 1 { span.of { "attempt " (round.attempt) } }
             (progress("Rounds closed", page.job.closed_rounds.into(), page.job.rounds.into()))

@@ -5,7 +5,7 @@ use eosfed_common::view::JobSummary;
 use maud::{Markup, Render as _, html};
 
 use super::path;
-use crate::format::relative;
+use crate::format::{counted, relative};
 use crate::layout::{Content, Shell};
 use crate::parts::{
     Pager, counts, empty, heading, job_state, maybe, none, progress, release_link, said, table, words,
@@ -85,11 +85,7 @@ fn row(job: &JobSummary, now: Timestamp) -> Vec<Markup> {
 }
 
 fn made(job: &JobSummary) -> Markup {
-    let specialists = match job.specialists {
-        0 => None,
-        1 => Some("1 specialist".to_owned()),
-        more => Some(format!("{more} specialists")),
-    };
+    let specialists = (job.specialists > 0).then(|| counted(job.specialists, "specialist"));
     html! {
         @if let Some(text) = &specialists { span.under { (text) } }
         @if let Some(number) = job.release { span.under { (release_link(number)) } }

@@ -4,7 +4,7 @@ use eosfed_common::view::{ActiveJob, DiskView, Overview, Problem, ProblemKind};
 use maud::{Markup, html};
 
 use super::path;
-use crate::format::{bytes, count, relative, span};
+use crate::format::{bytes, count, counted, relative, span};
 use crate::layout::{Content, Shell};
 use crate::parts::{
     Tile, Tone, badge, counts, empty, heading, job_link, job_state, panel, progress, release_link,
@@ -214,7 +214,7 @@ fn latest(overview: &Overview) -> Markup {
     let Some(release) = &overview.latest_release else { return html! {} };
     let body = html! {
         p { (release_link(release.number)) ", " (relative(release.created_at, overview.at)) ", "
-            (release.specialists) " specialists" }
+            (counted(release.specialists, "specialist")) }
         @if !release.note.is_empty() { p.of { (said(&release.note)) } }
     };
     panel("latest", "Latest release", &body)

@@ -11,7 +11,7 @@ use maud::{Markup, Render as _, html};
 
 use super::ablation::ablations;
 use super::path;
-use crate::format::{bytes, count, exact, relative, value};
+use crate::format::{bytes, count, counted, exact, relative, value};
 use crate::layout::{Content, Shell};
 use crate::parts::{
     Pager, empty, facts, heading, job_link, maybe, metrics, none, numbers, panel, release_link, said,
@@ -88,7 +88,7 @@ pub fn release(shell: &Shell, page: &ReleasePage<'_>) -> String {
     let title = format!("Release {}", release.number);
     let size: u64 = release.specialists.iter().map(|card| card.weights_bytes).sum();
     let lead = html! {
-        p.lead { (release.specialists.len()) " specialists, " (bytes(size)) ", created " (relative(release.created_at, shell.now)) "." }
+        p.lead { (counted(release.specialists.len(), "specialist")) ", " (bytes(size)) ", created " (relative(release.created_at, shell.now)) "." }
         @if !release.note.is_empty() { p.of { (said(&release.note)) } }
     };
     let number = release.number;

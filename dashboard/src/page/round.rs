@@ -6,7 +6,7 @@ use maud::{Markup, Render as _, html};
 
 use super::path;
 use crate::chart::{LineChart, Series};
-use crate::format::{count, exact, relative, span, value};
+use crate::format::{count, counted, exact, relative, span, value};
 use crate::layout::{Content, Shell};
 use crate::parts::{
     Pager, counts, energy, facts, heading, maybe, metrics, none, numbers, panel, participant_state, progress,
@@ -64,7 +64,7 @@ fn pager(page: &RoundPage<'_>) -> Pager {
 fn lead(job: &JobView, round: &RoundView) -> Markup {
     html! {
         p.lead data-announce {
-            (words::round_kind(round.kind, &job.candidates)) ", " (round.phase) ": "
+            (words::doing(round, &job.candidates)) ": "
             (round.totals.participants.submitted) " of " (job.spec.participation().min) " needed results."
         }
         p.of {
@@ -110,7 +110,7 @@ pub(crate) fn participants<'a>(
 fn row(name: &InstitutionName, one: &ParticipantView) -> Vec<Option<Markup>> {
     vec![
         Some(html! { a href={ (path::INSTITUTIONS) "/" (name) } { (name) } }),
-        Some(participant_state(one.state)),
+        Some(participant_state(one)),
         steps(name, one),
         one.samples.map(|samples| html! { (count(samples)) }),
         (!one.metrics.is_empty()).then(|| metrics(&one.metrics)),
@@ -137,12 +137,13 @@ fn steps(name: &InstitutionName, one: &ParticipantView) -> Option<Markup> {
 }
 
 fn says(one: &ParticipantView) -> Option<Markup> {
-    if one.message.is_none() && one.lease_expiries == 0 {
+    let message = one.says();
+    if message.is_none() && one.lease_expiries == 0 {
         return None;
     }
     Some(html! {
-        @if let Some(message) = &one.message { span.says { (said(message)) } }
-        @if one.lease_expiries > 0 { span.under { (one.lease_expiries) " leases expired" } }
+        @if let Some(message) = &message { span.says { (said(message)) } }
+        @if one.lease_expiries > 0 { span.under { (counted(one.lease_expiries, "lease")) " expired" } }
     })
 }
 
@@ -175,7 +176,7 @@ fn excluded(job: &JobView, round: &RoundView) -> Markup {
         ul.problems {
             @for (name, one) in out.iter().take(MAX_EXCLUDED) {
                 li { div.problem {
-                    p.what { (participant_state(one.state)) " " strong { (name) } " " span.of { (meaning(one.state)) } }
+                    p.what { (participant_state(one)) " " strong { (name) } " " span.of { (meaning(one.state)) } }
                     @if let Some(message) = &one.message { p { (said(message)) } }
                     @if let Some(digest) = &one.weights { p.of { "its update: " code.long { (digest) } } }
                     @if round.closed_at.is_none() { (shell_command(&format!("eosfed job retry {} {name}", job.id))) }

@@ -9,6 +9,7 @@ use maud::{Markup, Render as _, html};
 
 use super::path;
 use crate::chart::{Cell, HeatMap};
+use crate::format::counted;
 use crate::layout::{Content, Shell};
 use crate::parts::{Pager, empty, heading, specialist_link};
 
@@ -89,7 +90,7 @@ pub(crate) fn score_map(rows: &[ScoreRow]) -> Markup {
     html! {
         (map)
         @if all.len() > MAX_COLUMNS {
-            p.quiet { "and " (all.len() - MAX_COLUMNS) " more institutions: see the page of a specialist" }
+            p.quiet { "and " (counted(all.len() - MAX_COLUMNS, "more institution")) ": see the page of a specialist" }
         }
     }
 }

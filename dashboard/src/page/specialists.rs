@@ -8,7 +8,7 @@ use eosfed_common::view::{SpecialistSummary, SpecialistView};
 use maud::{Markup, Render as _, html};
 
 use super::path;
-use crate::format::{bytes, count, energy, exact, relative, value};
+use crate::format::{bytes, count, counted, energy, exact, relative, value};
 use crate::layout::{Content, Shell};
 use crate::parts::{
     Pager, Tone, badge, empty, facts, heading, job_link, maybe, metrics, none, numbers, panel, release_link,
@@ -106,7 +106,7 @@ pub fn specialist(shell: &Shell, page: &SpecialistPage<'_>) -> String {
 fn lead(card: &Card) -> Markup {
     html! {
         p.lead { (card.model.task.name()) " by a " (card.model.backbone.name()) " encoder, "
-            (card.model.bands.len()) " bands, " (card.model.classes.len()) " classes." }
+            (counted(card.model.bands.len(), "band")) ", " (counted(card.model.classes.len(), "class")) "." }
     }
 }
 
@@ -126,7 +126,7 @@ fn provenance(card: &Card, releases: &[ReleaseNumber]) -> Markup {
     let from = &card.provenance;
     facts(&[
         ("Job", job_link(from.job.as_str())),
-        ("Trained", html! { (from.mode) @if from.rounds > 0 { ", " (from.rounds) " rounds" } }),
+        ("Trained", html! { (from.mode) @if from.rounds > 0 { ", " (counted(from.rounds, "round")) } }),
         (
             "Institutions",
             html! { (from.institutions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")) },

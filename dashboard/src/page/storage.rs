@@ -7,10 +7,10 @@ use eosfed_common::view::{BackupsView, DiskView, JobStorage, KeptFor, PruneView,
 use maud::{Markup, html};
 
 use super::path;
-use crate::format::{bytes, count, relative, span};
+use crate::format::{bytes, count, counted, relative, span};
 use crate::layout::{Content, Shell};
 use crate::parts::{
-    facts, heading, job_link, maybe, numbers, panel, progress, said, shell_command, table, words,
+    Pager, facts, heading, job_link, maybe, numbers, panel, progress, said, shell_command, table, words,
 };
 
 /// Rounds that are listed.
@@ -21,8 +21,10 @@ const SHOWN: usize = 20;
 pub struct StoragePage<'a> {
     /// The state folder.
     pub folder: &'a str,
-    /// What is stored there.
+    /// What is stored there, with a part of the jobs.
     pub storage: &'a StorageView,
+    /// The other jobs.
+    pub pager: Pager,
 }
 
 /// The page of storage.
@@ -40,7 +42,7 @@ pub fn storage(shell: &Shell, page: &StoragePage<'_>) -> String {
             ("Backups", maybe(backups.as_ref(), found)),
         ])))
         (panel("kept", "What is kept", &kinds(page.storage)))
-        (panel("jobs", "Closed rounds", &jobs(page.storage)))
+        (panel("jobs", "Closed rounds", &jobs(page.storage, &page.pager)))
         (panel("next", "Removed next", &pruned(next)))
         (panel("commands", "Commands", &shell_command("eosfed storage show\neosfed storage prune --dry-run\neosfed-coordinator backup --state STATE --to FOLDER\neosfed audit verify")))
     };
@@ -86,7 +88,7 @@ fn row(what: Markup, files: u64, size: u64, oldest: Markup) -> Vec<Markup> {
     vec![what, html! { (count(files)) }, html! { (bytes(size)) }, oldest]
 }
 
-fn jobs(storage: &StorageView) -> Markup {
+fn jobs(storage: &StorageView, pager: &Pager) -> Markup {
     let kept_for = storage.keep_updates_for.map(|seconds| span(Duration::from_secs(seconds)));
     let most = storage.keep_updates_bytes.map(bytes);
     let rows: Vec<_> = storage.jobs.iter().map(|one| job(one, storage)).collect();
@@ -106,7 +108,7 @@ fn jobs(storage: &StorageView) -> Markup {
             ". Their records stay."
         }
         @if !rows.is_empty() { (table("Closed rounds by job", &columns, &rows)) }
-        @if storage.more_jobs > 0 { p.of { "and " (count(u64::from(storage.more_jobs))) " more jobs" } }
+        (pager)
     }
 }
 
@@ -130,7 +132,7 @@ fn pruned(next: &PruneView) -> Markup {
         return html! { p.of { "Nothing: no closed round is beyond the limits." } };
     }
     html! {
-        p { (count(*files)) " files of " (count(u64::from(*rounds))) " closed rounds, " (bytes(*size)) ":" }
+        p { (counted(*files, "file")) " of " (counted(*rounds, "closed round")) ", " (bytes(*size)) ":" }
         ul {
             @for one in oldest.iter().take(SHOWN) {
                 li {

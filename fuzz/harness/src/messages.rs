@@ -13,7 +13,7 @@ use eosfed_common::clock::Timestamp;
 use eosfed_common::data_statement::{DataStatement, SignedDataStatement};
 use eosfed_common::digest::Digest;
 use eosfed_common::identity::{Identity, Role};
-use eosfed_common::ids::{AssignmentId, IdempotencyKey, InstitutionName, JobId, LeaseToken};
+use eosfed_common::ids::{AssignmentId, IdempotencyKey, InstitutionName, JobId, LeaseToken, SpecialistName};
 use eosfed_common::ledger::{Event, Verifier};
 use eosfed_common::plan::{JobSpec, RoundsPlan};
 use eosfed_common::policy_summary::{PolicySummary, SignedPolicySummary};
@@ -25,6 +25,7 @@ use eosfed_common::view::{
 };
 use eosfed_coordinator::domain::listing::{InstitutionKey, JobKey, PersonKey, ReleaseKey, SpecialistKey};
 use eosfed_coordinator::domain::paging::{Key, PageRequest};
+use eosfed_coordinator::domain::view::StorageKey;
 use eosfed_coordinator::domain::{JobRef, SpecialistRef};
 use eosfed_proto::v1;
 use eosfed_testkit::assignments::blob;
@@ -33,8 +34,8 @@ use eosfed_testkit::{cards, data_statements, policy_summaries, releases, signing
 use eosfed_transport::enrollment::signing_key_proof;
 use eosfed_transport::status::{from_status, to_status};
 use eosfed_transport::wire::{
-    Heartbeat, Wire, WireError, coordinator_keys, event_filter, job_kind, job_state, parse, printable,
-    role_of, sentence, task,
+    Heartbeat, Wire, WireError, coordinator_keys, event_filter, job_kind, job_state, member_state, parse,
+    printable, role_of, sentence, task,
 };
 use prost::Message;
 
@@ -165,7 +166,9 @@ table! {
     RevokeResponse: free::<v1::RevokeResponse>,
     InviteInstitutionResponse: free::<v1::InviteInstitutionResponse>,
     ListInstitutionsRequest: |bytes| fields::<v1::ListInstitutionsRequest>(bytes, |m| {
-        Ok(page::<InstitutionKey>(m.page.as_ref()))
+        printable("name", &m.name, 0..=256)?;
+        let states = m.states.iter().try_for_each(|one| member_state("states", *one).map(drop));
+        Ok(states.is_ok() && page::<InstitutionKey>(m.page.as_ref()))
     }),
     ListInstitutionsResponse: |bytes| fields::<v1::ListInstitutionsResponse>(bytes, |m| {
         Ok(all_json::<InstitutionView>(&m.institutions_json))
@@ -178,7 +181,9 @@ table! {
     }),
     ListPeopleRequest: |bytes| fields::<v1::ListPeopleRequest>(bytes, |m| {
         let known = role_of(m.role)? != Role::Institution;
-        Ok(known && page::<PersonKey>(m.page.as_ref()))
+        printable("name", &m.name, 0..=256)?;
+        let states = m.states.iter().try_for_each(|one| member_state("states", *one).map(drop));
+        Ok(known && states.is_ok() && page::<PersonKey>(m.page.as_ref()))
     }),
     ListPeopleResponse: |bytes| fields::<v1::ListPeopleResponse>(bytes, |m| {
         Ok(all_json::<PersonView>(&m.people_json))
@@ -268,7 +273,8 @@ table! {
         Ok(serde_json::from_str::<ReleaseManifest>(&m.manifest_json).is_ok())
     }),
     ListReleasesRequest: |bytes| fields::<v1::ListReleasesRequest>(bytes, |m| {
-        Ok(page::<ReleaseKey>(m.page.as_ref()))
+        let known = m.specialist.is_empty() || parse::<SpecialistName>("specialist", &m.specialist).is_ok();
+        Ok(known && page::<ReleaseKey>(m.page.as_ref()))
     }),
     ListReleasesResponse: |bytes| fields::<v1::ListReleasesResponse>(bytes, |m| {
         Ok(all_json::<ReleaseSummary>(&m.releases_json))
@@ -281,7 +287,11 @@ table! {
     GetEnergyResponse: |bytes| fields::<v1::GetEnergyResponse>(bytes, |m| {
         Ok(serde_json::from_str::<EnergyView>(&m.energy_json).is_ok())
     }),
-    GetStorageRequest: free::<v1::GetStorageRequest>,
+    GetStorageRequest: |bytes| fields::<v1::GetStorageRequest>(bytes, |m| {
+        let states = m.states.iter().try_for_each(|one| job_state("states", *one).map(drop));
+        let kinds = m.kinds.iter().try_for_each(|one| job_kind("kinds", *one).map(drop));
+        Ok(states.is_ok() && kinds.is_ok() && page::<StorageKey>(m.page.as_ref()))
+    }),
     GetStorageResponse: |bytes| fields::<v1::GetStorageResponse>(bytes, |m| {
         Ok(serde_json::from_str::<StorageView>(&m.storage_json).is_ok())
     }),
@@ -451,6 +461,16 @@ pub(crate) fn seeds() -> Seeds {
     good.push(numbered("ListSpecialistsRequest", &specialists.encode_to_vec()));
     let jobs = v1::ListJobsRequest { page, states: vec![2, 4], kinds: vec![1], since: 5 };
     good.push(numbered("ListJobsRequest", &jobs.encode_to_vec()));
+    let members = v1::ListInstitutionsRequest { page: None, name: "we".to_owned(), states: vec![1, 3] };
+    good.push(numbered("ListInstitutionsRequest", &members.encode_to_vec()));
+    let people = v1::ListPeopleRequest { role: 2, page: None, name: "ad".to_owned(), states: vec![2] };
+    good.push(numbered("ListPeopleRequest", &people.encode_to_vec()));
+    let releases = v1::ListReleasesRequest { page: None, since: 5, specialist: "west-red".to_owned() };
+    good.push(numbered("ListReleasesRequest", &releases.encode_to_vec()));
+    let token = "[\"what jobs keep\",[7,\"j-0a1b2c3d\"]]".to_owned();
+    let page = Some(v1::PageRequest { limit: 7, token });
+    let storage = v1::GetStorageRequest { page, states: vec![2, 4], kinds: vec![1], since: 5 };
+    good.push(numbered("GetStorageRequest", &storage.encode_to_vec()));
     // Lists of twenty thousand empty entries, and a length beyond the end.
     let odd = vec![
         numbered("HeartbeatRequest", &[42, 0].repeat(20_000)),

@@ -1,6 +1,7 @@
 //! Files in the folders of a data set that belong to no sample. A file that nobody reads is easily taken for one that
 //! was used.
 
+use eosfed_common::counted::counted;
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -53,7 +54,7 @@ pub(super) fn of(dataset: &Dataset) -> Result<Vec<UnusedFile>, DataError> {
     if found.len() > LISTED {
         let more = found.len() - LISTED;
         found.truncate(LISTED);
-        let file = format!("{more} more files");
+        let file = counted(more, "more file");
         found.push(UnusedFile { file, reason: "not listed, since there are too many".to_owned() });
     }
     Ok(found)

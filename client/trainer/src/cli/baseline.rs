@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use eosfed_common::counted::counted;
 use eosfed_common::outln;
 use eosfed_trainer::train::baselines;
 
@@ -39,7 +40,8 @@ pub(super) fn baseline(arguments: &BaselineArguments) -> anyhow::Result<ExitCode
         print_json(&report)?;
         return Ok(ExitCode::SUCCESS);
     }
-    outln!("{}, learned from {} samples, scored on {}", report.task, report.training_samples, report.samples);
+    let learned = counted(report.training_samples, "sample");
+    outln!("{}, learned from {learned}, scored on {}", report.task, report.samples);
     let main = report.task.main_metric();
     for baseline in &report.baselines {
         let others = baseline.metrics.iter().filter(|(name, _)| *name != main);

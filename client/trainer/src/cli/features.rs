@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
+use eosfed_common::counted::counted;
 use eosfed_common::outln;
 use eosfed_trainer::ensemble::{self, EncoderChoice, ExportFormat, ExportOptions};
 
@@ -94,7 +95,7 @@ pub(super) fn features(arguments: &FeaturesArguments) -> anyhow::Result<ExitCode
     report.notes.iter().for_each(|note| outln!("note: {note}"));
     warn_of_skipped(&report.skipped);
     let encoders = report.encoders.join(" + ");
-    outln!("{}: {} samples over {encoders}", arguments.output.display(), report.keys.len());
+    outln!("{}: {} over {encoders}", arguments.output.display(), counted(report.keys.len(), "sample"));
     for (name, shape) in &report.tensors {
         outln!("  {name}: {shape:?}");
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
+use eosfed_common::counted::counted;
 use eosfed_common::head::HeadTraining;
 use eosfed_common::model::{Composition, FeatureNorm, Fusion, Method, Selection};
 use eosfed_common::outln;
@@ -220,10 +221,10 @@ fn print_report(report: &FitReport, selects: bool) {
     report.notes.iter().for_each(|note| outln!("note: {note}"));
     let loss = report.loss.map_or_else(|| "nothing learned".to_owned(), |loss| format!("loss {loss:.4}"));
     outln!(
-        "{}: {} parameters learned on {} samples over {}, {loss}",
+        "{}: {} parameters learned on {} over {}, {loss}",
         report.head.display(),
         report.parameters,
-        report.samples,
+        counted(report.samples, "sample"),
         report.encoders.join(" + "),
     );
     if let (true, Some(weights)) = (selects, &report.weights) {

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use eosfed_common::bands::Sensor;
+use eosfed_common::counted::counted;
 use eosfed_common::outln;
 use eosfed_common::stdout::print_warning;
 use eosfed_trainer::ensemble::{self, PredictOptions, PredictReport, Scenes, ScenesReport};
@@ -180,7 +181,7 @@ fn print_many(report: &ScenesReport) {
 
 fn print_report(report: &PredictReport) {
     let [width, height] = report.size;
-    outln!("{}: {width}x{height} pixels in {} windows", report.output.display(), report.windows);
+    outln!("{}: {width}x{height} pixels in {}", report.output.display(), counted(report.windows, "window"));
     let percent = |pixels: u64| pixels as f64 * 100.0 / (width * height) as f64;
     let no_data = (report.no_data > 0).then(|| ("no data".to_owned(), report.no_data));
     for (class, pixels) in report.classes.iter().chain(&no_data) {

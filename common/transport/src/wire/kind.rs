@@ -2,7 +2,7 @@
 
 use eosfed_common::model::Task;
 use eosfed_common::plan::{JobKind, StrategyName};
-use eosfed_common::view::JobState;
+use eosfed_common::view::{JobState, MemberState};
 use eosfed_common::weights::Encoding;
 use eosfed_proto::v1;
 
@@ -61,6 +61,29 @@ pub const fn job_state_message(state: JobState) -> v1::JobState {
         JobState::Paused => v1::JobState::Paused,
         JobState::Finished => v1::JobState::Finished,
         JobState::Cancelled => v1::JobState::Cancelled,
+    }
+}
+
+/// The state of a member.
+///
+/// # Errors
+/// If this version does not know the value.
+pub fn member_state(field: &'static str, value: i32) -> Result<MemberState, WireError> {
+    match specified(field, value)? {
+        v1::MemberState::Unspecified => Err(wrong(field, "a specified value")),
+        v1::MemberState::Invited => Ok(MemberState::Invited),
+        v1::MemberState::Joined => Ok(MemberState::Joined),
+        v1::MemberState::Revoked => Ok(MemberState::Revoked),
+    }
+}
+
+/// The message of a state of a member.
+#[must_use]
+pub const fn member_state_message(state: MemberState) -> v1::MemberState {
+    match state {
+        MemberState::Invited => v1::MemberState::Invited,
+        MemberState::Joined => v1::MemberState::Joined,
+        MemberState::Revoked => v1::MemberState::Revoked,
     }
 }
 

@@ -18,7 +18,10 @@ mod training;
 
 pub use assignment::signed_assignment;
 pub use events::event_filter;
-pub use kind::{job_kind, job_kind_message, job_state, job_state_message, task, task_message};
+pub use kind::{
+    job_kind, job_kind_message, job_state, job_state_message, member_state, member_state_message, task,
+    task_message,
+};
 pub use member::{role_message, role_of};
 pub use signing::{coordinator_keys, coordinator_keys_message};
 pub use submission::Heartbeat;

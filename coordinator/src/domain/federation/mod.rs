@@ -5,6 +5,7 @@
 mod ablations;
 mod access;
 pub mod members;
+mod queued;
 mod releases;
 mod signing_key;
 mod starts;

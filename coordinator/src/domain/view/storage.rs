@@ -1,16 +1,19 @@
 //! The view of what is stored.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
-use eosfed_common::view::{
-    JobStorage, KeptFor, MAX_PRUNED, MAX_STORED_JOBS, PruneView, PrunedRound, StorageView, StoredKind,
-};
+use eosfed_common::ids::JobId;
+use eosfed_common::refusal::Refusal;
+use eosfed_common::view::{JobStorage, KeptFor, MAX_PRUNED, PruneView, PrunedRound, StorageView, StoredKind};
+use serde::{Deserialize, Serialize};
 use strum::IntoEnumIterator as _;
 
 use crate::domain::closed::RoundSummary;
+use crate::domain::paging::{Key, PageRequest};
 use crate::domain::retention::{Due, Limits};
 use crate::domain::{Federation, Job};
 
@@ -25,6 +28,23 @@ pub struct Stored<'a> {
     pub events: u64,
 }
 
+/// Jobs are listed by what they keep, those first that keep most.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct StorageKey(Reverse<u64>, JobId);
+
+impl Key for StorageKey {
+    const LIST: &'static str = "what jobs keep";
+}
+
+/// The view of what is stored, with one page of the jobs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoragePage {
+    /// The view.
+    pub view: StorageView,
+    /// The token of the next page; empty on the last.
+    pub next: String,
+}
+
 /// A blob, what it is kept for, and since when.
 type Reason = (KeptFor, BlobRef, Option<Timestamp>);
 
@@ -34,18 +54,26 @@ pub fn known_blobs(state: &Federation) -> BTreeSet<Digest> {
     reasons(state).into_iter().map(|(_, blob, _)| blob.digest).collect()
 }
 
-/// The view of what is stored.
-#[must_use]
-pub fn storage(state: &Federation, stored: &Stored<'_>, limits: &Limits, now: Timestamp) -> StorageView {
+/// The view of what is stored, with a page of the jobs that `is_listed` takes.
+///
+/// # Errors
+/// If the key of a page cannot be encoded.
+pub fn storage(
+    state: &Federation,
+    stored: &Stored<'_>,
+    (is_listed, page): (impl Fn(&Job) -> bool, &PageRequest<StorageKey>),
+    limits: &Limits,
+    now: Timestamp,
+) -> Result<StoragePage, Refusal> {
     let kinds = kinds(state, stored);
-    let (jobs, more_jobs) = jobs(state, stored.present);
-    StorageView {
+    let (jobs, next, more_jobs) = page.select(jobs(state, is_listed, stored.present))?;
+    let view = StorageView {
         at: now,
         files: kinds.iter().map(|kind| kind.files).sum(),
         bytes: kinds.iter().map(|kind| kind.bytes).sum(),
         kinds,
         jobs,
-        more_jobs,
+        more_jobs: u32::try_from(more_jobs).unwrap_or(u32::MAX),
         keep_updates_for: limits.keep_for.map(|keep_for| keep_for.as_secs()),
         keep_updates_bytes: limits.most_bytes,
         next: PruneView { dry_run: true, ..prune(&state.due(limits, now)) },
@@ -53,7 +81,8 @@ pub fn storage(state: &Federation, stored: &Stored<'_>, limits: &Limits, now: Ti
         store_bytes: None,
         backups: None,
         disk: None,
-    }
+    };
+    Ok(StoragePage { view, next })
 }
 
 /// The view of rounds whose weights are given up.
@@ -138,14 +167,18 @@ fn kinds(state: &Federation, stored: &Stored<'_>) -> Vec<StoredKind> {
     kinds.into_values().collect()
 }
 
-/// What the closed rounds of jobs keep, and how many more jobs there are.
-fn jobs(state: &Federation, present: &BTreeSet<Digest>) -> (Vec<JobStorage>, u32) {
-    let all = state.jobs.values().map(|job| of_job(job, present));
-    let mut all: Vec<_> = all.filter(|one| one.rounds > 0).collect();
-    all.sort_by_key(|one| std::cmp::Reverse(one.update_bytes.saturating_add(one.global_bytes)));
-    let more = all.len().saturating_sub(MAX_STORED_JOBS);
-    all.truncate(MAX_STORED_JOBS);
-    (all, count(more))
+/// What the closed rounds of jobs keep, the most bytes first.
+fn jobs(
+    state: &Federation,
+    is_listed: impl Fn(&Job) -> bool,
+    present: &BTreeSet<Digest>,
+) -> BTreeMap<StorageKey, JobStorage> {
+    let jobs = state.jobs.values().filter(|job| is_listed(job)).map(|job| of_job(job, present));
+    let keyed = jobs.filter(|one| one.rounds > 0).map(|one| {
+        let bytes = one.update_bytes.saturating_add(one.global_bytes);
+        (StorageKey(Reverse(bytes), one.job.clone()), one)
+    });
+    keyed.collect()
 }
 
 fn of_job(job: &Job, present: &BTreeSet<Digest>) -> JobStorage {

@@ -6,12 +6,12 @@ use std::collections::BTreeSet;
 use eosfed_common::digest::Digest;
 use eosfed_common::ledger::{Actor, Entry, EventKind};
 use eosfed_common::refusal::Refusal;
-use eosfed_common::view::StorageView;
 
 use super::{Core, defect, lock};
+use crate::domain::listing::StoredJobs;
 use crate::domain::retention::{Due, Limits, pruned};
-use crate::domain::view::{self, Stored};
-use crate::domain::{Change, ClosedRound, Federation};
+use crate::domain::view::{self, StoragePage, Stored};
+use crate::domain::{Change, ClosedRound, Federation, Job};
 use crate::storage::{BlobError, Presence, StoreError};
 
 /// Most rounds whose weights are given up in one transaction.
@@ -69,7 +69,7 @@ impl Core {
     ///
     /// # Errors
     /// If the disk fails.
-    pub async fn stored(&self) -> Result<StorageView, Refusal> {
+    pub async fn stored(&self, listed: &StoredJobs) -> Result<StoragePage, Refusal> {
         let present: BTreeSet<Digest> = self.blobs.list().await?.into_iter().collect();
         let known: BTreeSet<Digest> = self.read(view::known_blobs);
         let mut others = Vec::new();
@@ -81,7 +81,9 @@ impl Core {
         }
         let events = self.ledger_head().await.map_or(0, |head| head.sequence + 1);
         let stored = Stored { present: &present, others: &others, events };
-        Ok(self.read(|state| view::storage(state, &stored, &self.options.retention, self.now())))
+        let StoredJobs { filter, page } = listed;
+        let jobs = (|job: &Job| filter.matches(job), page);
+        self.read(|state| view::storage(state, &stored, jobs, &self.options.retention, self.now()))
     }
 
     /// Which closed rounds keep their weights, by the settings.

@@ -70,7 +70,8 @@ impl Bench {
     }
 
     fn submit(&self, plan: &str) -> JobId {
-        ready(self.core.submit_job(JobSpec::parse(plan).unwrap(), &name("admin"), key(1))).unwrap()
+        let key = key(1 + self.core.read(|state| state.jobs.len()) as u64);
+        ready(self.core.submit_job(JobSpec::parse(plan).unwrap(), &name("admin"), key)).unwrap()
     }
 
     fn work(&self, institution: &str) -> (Assignment<Target>, LeaseToken) {

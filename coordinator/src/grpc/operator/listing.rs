@@ -5,10 +5,11 @@ use eosfed_common::identity::{Identity, Role};
 use eosfed_common::printable::MAX_WORD;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_proto::v1;
-use eosfed_transport::wire::{WireError, job_kind, job_state, parse, printable, role_of, task};
+use eosfed_transport::wire::{WireError, job_kind, job_state, member_state, parse, printable, role_of, task};
 
 use super::Service;
-use crate::domain::listing::{JobFilter, SpecialistFilter};
+use crate::domain::Member;
+use crate::domain::listing::{JobFilter, MemberFilter, ReleaseFilter, SpecialistFilter};
 use crate::domain::paging::{Key, Page, PageRequest, document};
 use crate::domain::view;
 
@@ -16,7 +17,7 @@ use crate::domain::view;
 const MAX_FILTER: usize = 32;
 
 /// The requested page of a list, or the first one.
-fn read_page<K: Key>(page: Option<v1::PageRequest>) -> Result<PageRequest<K>, Refusal> {
+pub(super) fn read_page<K: Key>(page: Option<v1::PageRequest>) -> Result<PageRequest<K>, Refusal> {
     let v1::PageRequest { limit, token } = page.unwrap_or_default();
     PageRequest::read(limit, &token)
 }
@@ -45,14 +46,25 @@ fn read_filter<T: PartialEq>(
     at_most(field, values)?.iter().map(|value| Ok(read(field, *value)?)).collect()
 }
 
+/// A filter of jobs.
+pub(super) fn job_filter(states: &[i32], kinds: &[i32], since: u64) -> Result<JobFilter, Refusal> {
+    Ok(JobFilter {
+        states: read_filter("states", states, job_state)?,
+        kinds: read_filter("kinds", kinds, job_kind)?,
+        since: (since > 0).then_some(Timestamp(since)),
+    })
+}
+
+/// A filter of members.
+fn member_filter(name: String, states: &[i32]) -> Result<MemberFilter, Refusal> {
+    printable("name", &name, 0..=MAX_WORD)?;
+    Ok(MemberFilter { name, states: read_filter("states", states, member_state)? })
+}
+
 impl Service {
     pub(super) fn jobs(&self, request: v1::ListJobsRequest) -> Result<v1::ListJobsResponse, Refusal> {
         let v1::ListJobsRequest { page, states, kinds, since } = request;
-        let filter = JobFilter {
-            states: read_filter("states", &states, job_state)?,
-            kinds: read_filter("kinds", &kinds, job_kind)?,
-            since: (since > 0).then_some(Timestamp(since)),
-        };
+        let filter = job_filter(&states, &kinds, since)?;
         let page = read_page(page)?;
         let (jobs_json, page) = split(self.0.engine.read(|state| state.list_jobs(&filter, &page))?);
         Ok(v1::ListJobsResponse { jobs_json, page })
@@ -62,9 +74,11 @@ impl Service {
         &self,
         request: v1::ListInstitutionsRequest,
     ) -> Result<v1::ListInstitutionsResponse, Refusal> {
-        let page = read_page(request.page)?;
+        let v1::ListInstitutionsRequest { page, name, states } = request;
+        let filter = member_filter(name, &states)?;
+        let page = read_page(page)?;
         let page = self.0.engine.read(|state| {
-            state.list_institutions(&page, |institution| {
+            state.list_institutions(&filter, &page, |institution| {
                 let identity = institution.identity();
                 let (last_seen, received) = self.0.traffic.of(&identity);
                 view::institution(institution, last_seen, self.0.traffic.version_of(&identity), received)
@@ -89,16 +103,16 @@ impl Service {
     }
 
     pub(super) fn people(&self, request: v1::ListPeopleRequest) -> Result<v1::ListPeopleResponse, Refusal> {
-        let v1::ListPeopleRequest { role, page } = request;
+        let v1::ListPeopleRequest { role, page, name, states } = request;
         let role = role_of(role)?;
         if role == Role::Institution {
             let message = "field `role`: operator or reader; `ListInstitutions` lists institutions";
             return Err(Refusal::new(Reason::Malformed, message));
         }
+        let filter = member_filter(name, &states)?;
         let page = read_page(page)?;
-        let page = self.0.engine.read(|state| {
-            state.list_people(role, &page, |one| view::person(one, self.0.traffic.of(&one.identity()).0))
-        });
+        let show = |one: &Member| view::person(one, self.0.traffic.of(&one.identity()).0);
+        let page = self.0.engine.read(|state| state.list_people(role, &filter, &page, show));
         let (people_json, page) = split(page?);
         Ok(v1::ListPeopleResponse { people_json, page })
     }
@@ -131,8 +145,12 @@ impl Service {
         &self,
         request: v1::ListReleasesRequest,
     ) -> Result<v1::ListReleasesResponse, Refusal> {
-        let page = read_page(request.page)?;
-        let (releases_json, page) = split(self.0.engine.read(|state| state.list_releases(&page))?);
+        let v1::ListReleasesRequest { page, since, specialist } = request;
+        let specialist = (!specialist.is_empty()).then(|| parse("specialist", &specialist)).transpose()?;
+        let filter = ReleaseFilter { since: (since > 0).then_some(Timestamp(since)), specialist };
+        let page = read_page(page)?;
+        let listed = self.0.engine.read(|state| state.list_releases(&filter, &page));
+        let (releases_json, page) = split(listed?);
         Ok(v1::ListReleasesResponse { releases_json, page })
     }
 }

@@ -177,6 +177,7 @@ mod tests {
             spent: None,
             norm: None,
             encoding: None,
+            queued_behind: None,
             curve: (0..points).map(point).collect(),
         };
         let named = |number| (format!("site-{number:04}").parse().unwrap(), one.clone());

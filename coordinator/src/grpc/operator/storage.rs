@@ -8,15 +8,25 @@ use eosfed_common::view::PruneView;
 use eosfed_proto::v1;
 use tonic::Request;
 
+use super::listing::{job_filter, read_page};
 use super::{Service, access};
+use crate::domain::listing::StoredJobs;
 use crate::domain::paging::document;
 use crate::domain::retention::Limits;
-use crate::domain::view;
+use crate::domain::view::{self, StoragePage};
 use crate::engine::Core;
 
 impl Service {
-    pub(super) async fn storage(&self) -> Result<v1::GetStorageResponse, Refusal> {
-        Ok(v1::GetStorageResponse { storage_json: document(&self.0.overviews.storage().await?)? })
+    pub(super) async fn storage(
+        &self,
+        request: v1::GetStorageRequest,
+    ) -> Result<v1::GetStorageResponse, Refusal> {
+        let v1::GetStorageRequest { page, states, kinds, since } = request;
+        let filter = job_filter(&states, &kinds, since)?;
+        let listed = StoredJobs { filter, page: read_page(page)? };
+        let StoragePage { view, next } = self.0.overviews.storage(listed).await?;
+        let page = v1::PageResponse { next_token: next, remaining: view.more_jobs.into() };
+        Ok(v1::GetStorageResponse { storage_json: document(&view)?, page: Some(page) })
     }
 
     pub(super) async fn prune(

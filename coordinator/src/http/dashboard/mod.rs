@@ -88,12 +88,16 @@ fn read<T: DeserializeOwned>(page: Page, address: &str, is_first: bool) -> Resul
         serde_json::from_str(text).map_err(|error| Refusal::new(Reason::Internal, error.to_string()))
     };
     let entries = documents.iter().map(entry).collect::<Result<_, _>>()?;
-    let pager = Pager {
+    Ok((entries, pager(address, is_first, &next, remaining)))
+}
+
+/// The links of a list at an address, of which a page is shown.
+fn pager(address: &str, is_first: bool, next: &str, remaining: u64) -> Pager {
+    Pager {
         first: (!is_first).then(|| address.to_owned()),
-        next: (!next.is_empty()).then(|| with_query(address, "after", &next)),
+        next: (!next.is_empty()).then(|| with_query(address, "after", next)),
         remaining,
-    };
-    Ok((entries, pager))
+    }
 }
 
 /// An address with one more parameter.

@@ -11,8 +11,9 @@ use serde::Deserialize;
 
 use super::answer::Trouble;
 use super::visitor::OperatorVisitor;
-use super::{Dashboard, PAGE, read};
+use super::{Dashboard, PAGE, pager, read};
 use crate::domain::Member;
+use crate::domain::listing::{JobFilter, MemberFilter, StoredJobs};
 use crate::domain::paging::PageRequest;
 use crate::domain::view;
 use crate::engine::Core;
@@ -57,9 +58,10 @@ pub(super) async fn institutions(
     Query(Listed { after }): Query<Listed>,
 ) -> Result<Html, Trouble> {
     let wanted = PageRequest::read(PAGE, &after)?;
+    let any = MemberFilter::default();
     let page = dashboard
         .engine
-        .read(|state| state.list_institutions(&wanted, |member| dashboard.institution(member)))?;
+        .read(|state| state.list_institutions(&any, &wanted, |member| dashboard.institution(member)))?;
     let (institutions, pager) = read(page, path::INSTITUTIONS, after.is_empty())?;
     Ok(Html(page::institutions(&visitor.shell, &institutions, &pager)))
 }
@@ -92,8 +94,12 @@ pub(super) async fn institution(
 pub(super) async fn storage(
     State(dashboard): State<Dashboard>,
     OperatorVisitor(visitor): OperatorVisitor,
+    Query(Listed { after }): Query<Listed>,
 ) -> Result<Html, Trouble> {
-    let storage = dashboard.overviews.storage().await?;
-    let page = StoragePage { folder: &dashboard.overviews.folder().display().to_string(), storage: &storage };
+    let listed = StoredJobs { filter: JobFilter::default(), page: PageRequest::read(PAGE, &after)? };
+    let view::StoragePage { view: storage, next } = dashboard.overviews.storage(listed).await?;
+    let pager = pager(path::STORAGE, after.is_empty(), &next, storage.more_jobs.into());
+    let folder = dashboard.overviews.folder().display().to_string();
+    let page = StoragePage { folder: &folder, storage: &storage, pager };
     Ok(Html(page::storage(&visitor.shell, &page)))
 }

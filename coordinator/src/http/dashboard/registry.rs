@@ -19,7 +19,7 @@ use super::selection::{HeadFiles, selections};
 use super::visitor::{OperatorVisitor, Visitor};
 use super::{Dashboard, PAGE, read};
 use crate::domain::job::TrainedHead;
-use crate::domain::listing::SpecialistFilter;
+use crate::domain::listing::{ReleaseFilter, SpecialistFilter};
 use crate::domain::paging::PageRequest;
 use crate::domain::registry::SpecialistRef;
 use crate::domain::{Federation, Job, view};
@@ -154,7 +154,7 @@ pub(super) async fn releases(
     Query(Listed { after }): Query<Listed>,
 ) -> Result<Html, Trouble> {
     let wanted = PageRequest::read(PAGE, &after)?;
-    let page = dashboard.engine.read(|state| state.list_releases(&wanted))?;
+    let page = dashboard.engine.read(|state| state.list_releases(&ReleaseFilter::default(), &wanted))?;
     let (releases, pager) = read(page, path::RELEASES, after.is_empty())?;
     Ok(Html(page::releases(&visitor.shell, &releases, &pager)))
 }

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::path;
-use crate::format::{bytes, count, value};
+use crate::format::{bytes, count, counted, value};
 use crate::layout::{Content, Shell};
 use crate::parts::{facts, heading, maybe, numbers, panel, said, shell_command, table, words};
 
@@ -112,7 +112,7 @@ fn privacy(privacy: Result<&PrivacyUse, &str>) -> Markup {
         }
         (facts(&[
             ("Updates with noise", html! { (count(spent.updates)) }),
-            ("Room for", maybe(spent.updates_left, |left| html! { (count(left)) " more updates" })),
+            ("Room for", maybe(spent.updates_left, |left| html! { (counted(left, "more update")) })),
             ("Epsilon if data are replaced", html! { (value(spent.epsilon_of_replacement)) }),
         ]))
         @if !rows.is_empty() { (table("Spent by jobs", &columns, &rows)) }
@@ -181,6 +181,6 @@ fn jobs(jobs: &[JobUse], further: u64) -> Markup {
         .collect();
     html! {
         (table("Used by jobs", &columns, &rows))
-        @if further > 0 { p.quiet { "and " (count(further)) " jobs before these" } }
+        @if further > 0 { p.quiet { "and " (counted(further, "job")) " before these" } }
     }
 }

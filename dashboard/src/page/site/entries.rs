@@ -4,9 +4,9 @@ use eosfed_common::clock::Timestamp;
 use maud::{Markup, Render as _, html};
 
 use super::path;
-use crate::format::{count, exact, relative};
+use crate::format::{count, counted, exact, relative};
 use crate::layout::{Content, Shell};
-use crate::parts::{Pager, Tone, badge, empty, heading, maybe, said, table, words};
+use crate::parts::{Pager, Tone, badge, empty, heading, logged, maybe, said, table, words};
 use crate::words::spaced;
 
 /// What an entry is about.
@@ -192,9 +192,9 @@ fn row(number: u64, line: &SiteLine, now: Timestamp, most: usize) -> Vec<Markup>
         html! {
             @if !entry.lines.is_empty() {
                 ul.says {
-                    @for line in entry.lines.iter().take(most) { li { (said(&cut(line))) } }
+                    @for line in entry.lines.iter().take(most) { li { (logged(&cut(line))) } }
                     @if entry.lines.len() > most {
-                        li { a href={ (path::LOG) "/" (number) } { "and " (entry.lines.len() - most) " more lines" } }
+                        li { a href={ (path::LOG) "/" (number) } { "and " (counted(entry.lines.len() - most, "more line")) } }
                     }
                 }
             }

@@ -2,11 +2,14 @@
 
 use eosfed_common::digest::Digest;
 use eosfed_common::ledger::{Actor, Event, EventKind, PruneRule};
-use eosfed_common::view::{KeptFor, StorageView};
+use eosfed_common::view::{JobState, KeptFor, StorageView};
 use eosfed_testkit::plans::Plan;
 
 use super::*;
+use crate::domain::listing::{JobFilter, StoredJobs};
+use crate::domain::paging::PageRequest;
 use crate::domain::retention::Due;
+use crate::domain::view::StoragePage;
 use crate::storage::{Faults, FaultyStore};
 
 /// Rounds of the job of these tests.
@@ -36,7 +39,8 @@ fn round(bench: &Bench, job: &JobId, seed: u64) -> Vec<BlobRef> {
 }
 
 fn stored(bench: &Bench) -> StorageView {
-    ready(bench.core.stored()).unwrap()
+    let listed = StoredJobs { filter: JobFilter::default(), page: PageRequest::read(0, "").unwrap() };
+    ready(bench.core.stored(&listed)).unwrap().view
 }
 
 /// Bytes that closed rounds keep.
@@ -181,4 +185,32 @@ fn a_full_disk_that_takes_no_record_is_freed_all_the_same() {
     assert_eq!((kept(&bench), pruned_events(&bench).len()), (0, 9));
     let other = ready(bench.core.submit_job(JobSpec::parse(ONE_SHOT).unwrap(), &name("admin"), key(2)));
     assert!(other.is_ok(), "{other:?}");
+}
+
+#[test]
+fn jobs_that_keep_most_come_first_and_in_pages() {
+    let bench = Bench::keeping(keep(u64::MAX));
+    let [two, one, three] = [(2, true), (1, true), (3, false)].map(|(rounds, cancel)| {
+        let job = begin(&bench);
+        for at in 0..rounds {
+            round(&bench, &job, 100 * rounds + 2 * at);
+        }
+        if cancel {
+            ready(bench.core.control_job(&job, JobAction::Cancel, name("admin"))).unwrap();
+        }
+        job
+    });
+    let listed = |states: &[JobState], limit, token: &str| {
+        let filter = JobFilter { states: states.to_vec(), ..JobFilter::default() };
+        let page = PageRequest::read(limit, token).unwrap();
+        let StoragePage { view, next } = ready(bench.core.stored(&StoredJobs { filter, page })).unwrap();
+        (view.jobs.into_iter().map(|one| one.job).collect::<Vec<_>>(), view.more_jobs, next)
+    };
+    let nothing = String::new();
+    assert_eq!(listed(&[], 0, ""), (vec![three.clone(), two.clone(), one.clone()], 0, nothing.clone()));
+    let (first, more, next) = listed(&[], 2, "");
+    assert_eq!((first, more), (vec![three.clone(), two.clone()], 1));
+    assert_eq!(listed(&[], 2, &next), (vec![one.clone()], 0, nothing.clone()));
+    assert_eq!(listed(&[JobState::Cancelled], 0, ""), (vec![two, one], 0, nothing.clone()));
+    assert_eq!(listed(&[JobState::Running], 0, ""), (vec![three], 0, nothing));
 }
