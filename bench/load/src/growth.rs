@@ -17,7 +17,6 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::backbone;
 use crate::coordinator::{Coordinator, Footprint};
 use crate::history::{self, Calls, Cost, MEASURED};
 use crate::institution::Institution;
@@ -48,6 +47,14 @@ pub(crate) struct Growth {
     #[arg(long, value_delimiter = ',', default_values_t = [10, 100, 1000], value_name = "N,N,...",
           value_parser = clap::value_parser!(u32).range(3..=5000))]
     rounds: Vec<u32>,
+}
+
+/// A network by its name.
+fn backbone(name: &str) -> Result<Backbone, String> {
+    Backbone::ALL.into_iter().find(|one| one.to_string() == name).ok_or_else(|| {
+        let known = Backbone::ALL.map(|one| one.to_string());
+        format!("the networks are {}, found `{name}`", known.join(", "))
+    })
 }
 
 /// Runs all measurements. The lines are printed as they come, so the report is empty.

@@ -19,7 +19,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use eosfed_common::model::Backbone;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::time::timeout;
 
@@ -81,14 +80,6 @@ enum Scene {
     },
     /// How time, processor, memory, bytes and open files grow. A line of JSON for each measurement
     Growth(Growth),
-}
-
-/// A network by its name.
-fn backbone(name: &str) -> Result<Backbone, String> {
-    Backbone::ALL.into_iter().find(|one| one.to_string() == name).ok_or_else(|| {
-        let known = Backbone::ALL.map(|one| one.to_string());
-        format!("the networks are {}, found `{name}`", known.join(", "))
-    })
 }
 
 impl Arguments {
