@@ -25,6 +25,10 @@ pub struct NamedDataSet {
     pub name: DataSetName,
     /// `dataset.toml`, or its folder.
     pub path: PathBuf,
+    /// A policy of its own: what it and policy.toml both allow counts. Default: policy.toml alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-rule" = "without `limits`, `hours` and `privacy`"))]
+    pub policy: Option<PathBuf>,
 }
 
 /// The private imagery: `dataset.toml` or its folder; or several tables `[[dataset]]`.
@@ -81,7 +85,7 @@ impl DataSets {
             Self::One(path) => (Some(path), &[]),
             Self::Several(all) => (None, all),
         };
-        let several = several.iter().map(|NamedDataSet { name, path }| (Some(name), path.as_path()));
+        let several = several.iter().map(|one| (Some(&one.name), one.path.as_path()));
         one.map(|path| (None, path)).into_iter().chain(several)
     }
 
@@ -114,7 +118,16 @@ impl DataSets {
         matches!(self, Self::Several(_))
     }
 
-    /// The same with other paths.
+    /// The policies of their own that data sets have, by name.
+    pub fn policies(&self) -> impl Iterator<Item = (&DataSetName, &Path)> {
+        let several: &[NamedDataSet] = match self {
+            Self::One(_) => &[],
+            Self::Several(all) => all,
+        };
+        several.iter().filter_map(|one| Some((&one.name, one.policy.as_deref()?)))
+    }
+
+    /// The same with other paths, of data sets and of policies.
     ///
     /// # Errors
     /// The first error of `change`.
@@ -122,9 +135,11 @@ impl DataSets {
         match self {
             Self::One(path) => change(&path).map(Self::One),
             Self::Several(all) => {
-                let changed = all
-                    .into_iter()
-                    .map(|NamedDataSet { name, path }| change(&path).map(|path| NamedDataSet { name, path }));
+                let changed = all.into_iter().map(|NamedDataSet { name, path, policy }| {
+                    let path = change(&path)?;
+                    let policy = policy.map(|policy| change(&policy)).transpose()?;
+                    Ok(NamedDataSet { name, path, policy })
+                });
                 changed.collect::<Result<_, E>>().map(Self::Several)
             }
         }
@@ -232,6 +247,13 @@ pub fn choose<'a>(
             quoted(several)
         )),
     }
+}
+
+/// The sentence about work for a data set that the settings no longer have.
+#[must_use]
+pub fn no_longer(name: Option<&DataSetName>) -> String {
+    let name = name.map_or(DEFAULT, DataSetName::as_str);
+    format!("the data set `{name}`, for which the work was accepted, is no longer in client.toml")
 }
 
 fn quoted(names: &[impl fmt::Display]) -> String {

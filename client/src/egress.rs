@@ -5,20 +5,23 @@
 mod fields;
 mod public_words;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use eosfed_common::assignment::{Assignment, Work};
+use eosfed_common::ids::DataSetName;
 use eosfed_common::refusal::{Reason, Refusal};
 use tokio::time::Instant;
 
+use crate::data_sets::no_longer;
 use crate::policy::{
     Egress, Limits, Observation, Policy, PolicyStatus, PolicyWatch, demanded, objections, objections_to_noise,
 };
 use crate::privacy::Mechanism;
-use crate::settings::load_policy;
+use crate::settings::{load_policies, load_policy};
 use crate::site_log::{Entry, EntryKind, SiteLog, text};
 use public_words::public_words;
 
@@ -40,6 +43,24 @@ impl PolicySource for PolicyFile {
         load_policy(&self.0).map_err(|error| error.to_string())
     }
 }
+
+/// The policies in two files: of a site and of one of its data sets.
+#[derive(Debug)]
+pub struct DataSetPolicyFile {
+    /// The site's.
+    pub site: PathBuf,
+    /// The data set's.
+    pub own: PathBuf,
+}
+
+impl PolicySource for DataSetPolicyFile {
+    fn read(&self) -> Result<Policy, String> {
+        load_policies(&self.site, &self.own).map_err(|error| error.to_string())
+    }
+}
+
+/// The data sets with names; of those with a policy of their own, where it comes from, joined with the site's.
+pub type DataSetPolicies = BTreeMap<DataSetName, Option<Arc<dyn PolicySource>>>;
 
 /// Whether something may leave.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +98,8 @@ pub struct WorkInHand {
     pub assignment: Assignment,
     /// The stage of its result.
     pub stage: Stage,
+    /// The data set that it is for, by its name.
+    pub dataset: Option<DataSetName>,
 }
 
 /// The gate; clones share it.
@@ -85,29 +108,77 @@ pub struct EgressGate(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    source: Arc<dyn PolicySource>,
+    site: Watched,
+    /// Those without a policy of their own have the site's.
+    data_sets: BTreeMap<DataSetName, Option<Watched>>,
     started: Instant,
-    watch: Mutex<PolicyWatch>,
     log: SiteLog,
 }
 
-impl EgressGate {
-    /// A gate over a policy. A change of it counts after it has lasted for `settle_time`, and is noted.
-    #[must_use]
-    pub fn new(source: Arc<dyn PolicySource>, settle_time: Duration, log: SiteLog) -> Self {
+#[derive(Debug)]
+struct Watched {
+    source: Arc<dyn PolicySource>,
+    watch: Mutex<PolicyWatch>,
+}
+
+impl Watched {
+    fn new(source: Arc<dyn PolicySource>, settle_time: Duration) -> Self {
         let watch = Mutex::new(PolicyWatch::new(source.read(), settle_time));
-        Self(Arc::new(Shared { source, started: Instant::now(), watch, log }))
+        Self { source, watch }
+    }
+}
+
+impl EgressGate {
+    /// A gate over the policy of a site, and over those of data sets. A change counts after it has lasted for
+    /// `settle_time`, and is noted.
+    #[must_use]
+    pub fn new(
+        site: Arc<dyn PolicySource>,
+        data_sets: &DataSetPolicies,
+        settle_time: Duration,
+        log: SiteLog,
+    ) -> Self {
+        let own = |source: &Option<Arc<dyn PolicySource>>| {
+            source.as_ref().map(|source| Watched::new(Arc::clone(source), settle_time))
+        };
+        let data_sets = data_sets.iter().map(|(name, source)| (name.clone(), own(source))).collect();
+        let site = Watched::new(site, settle_time);
+        Self(Arc::new(Shared { site, data_sets, started: Instant::now(), log }))
     }
 
-    /// The status of the policy now. A change is logged with its consequence for the work in hand.
+    /// The status of the policy for the work in hand now, or of the site's without any. A change is logged with its
+    /// consequence for the work.
     #[must_use]
     pub fn policy_status(&self, work: Option<&WorkInHand>) -> PolicyStatus {
-        let found = self.0.source.read();
-        let mut watch = self.0.watch.lock().unwrap_or_else(PoisonError::into_inner);
+        self.status(work.and_then(|work| work.dataset.as_ref()), work)
+    }
+
+    /// The status of the policy for a data set now.
+    #[must_use]
+    pub fn policy_of(&self, dataset: Option<&DataSetName>) -> PolicyStatus {
+        self.status(dataset, None)
+    }
+
+    /// The data sets with a policy of their own.
+    pub fn data_sets(&self) -> impl Iterator<Item = &DataSetName> {
+        self.0.data_sets.iter().filter(|(_, own)| own.is_some()).map(|(name, _)| name)
+    }
+
+    fn status(&self, dataset: Option<&DataSetName>, work: Option<&WorkInHand>) -> PolicyStatus {
+        let own = match dataset.map(|name| (name, self.0.data_sets.get(name))) {
+            None | Some((_, Some(None))) => None,
+            Some((name, Some(Some(own)))) => Some((name, own)),
+            // Nobody says any more what may leave of it.
+            Some((name, None)) => return PolicyStatus::Unreadable(no_longer(Some(name))),
+        };
+        let watched = own.map_or(&self.0.site, |(_, own)| own);
+        let found = watched.source.read();
+        let mut watch = watched.watch.lock().unwrap_or_else(PoisonError::into_inner);
         let Observation { status, change } = watch.observe(found, self.0.started.elapsed());
         drop(watch);
         if let Some(change) = change {
-            let change = format!("{change}; {}", consequence(&status, work));
+            let of = own.map_or_else(String::new, |(name, _)| format!("for the data set `{name}`, "));
+            let change = format!("{of}{change}; {}", consequence(&status, work));
             tracing::warn!("policy changed: {change}");
             let kind = EntryKind::PolicyChanged { change: text(&change) };
             let entry = match work {
@@ -182,19 +253,22 @@ impl EgressGate {
 impl EgressGate {
     /// A refusal or a failure, as far as it may leave. Objections of the policy, and of this version to what
     /// the coordinator has sent, say nothing of the data set. Of others, only the reason leaves unless the
-    /// policy allows `failures`.
+    /// policy allows `failures`: that of the data set, or without one those of all, since the sentence may be about any.
     #[must_use]
-    pub fn described(&self, why: &Refusal) -> Refusal {
+    pub fn described(&self, why: &Refusal, dataset: Option<&DataSetName>) -> Refusal {
         if matches!(why.reason, Reason::Policy | Reason::Incompatible) {
             return why.clone();
         }
-        match self.policy_status(None) {
-            PolicyStatus::Settled(policy) if policy.allows(Egress::Failures) => {
-                Refusal::new(why.reason, public_words(&why.message))
-            }
-            PolicyStatus::Settled(_) | PolicyStatus::Unreadable(_) | PolicyStatus::Unsettled => {
-                Refusal::new(why.reason, REASON_ONLY)
-            }
+        let all = || self.data_sets().map(Some).chain([None]).collect();
+        let about: Vec<_> = dataset.map_or_else(all, |name| vec![Some(name)]);
+        let allows = |status: PolicyStatus| match status {
+            PolicyStatus::Settled(policy) => policy.allows(Egress::Failures),
+            PolicyStatus::Unreadable(_) | PolicyStatus::Unsettled => false,
+        };
+        if about.into_iter().all(|name| allows(self.policy_of(name))) {
+            Refusal::new(why.reason, public_words(&why.message))
+        } else {
+            Refusal::new(why.reason, REASON_ONLY)
         }
     }
 }
@@ -247,7 +321,7 @@ pub fn unreadable(why: &str) -> String {
 /// What the policy, as it is now, means for the work in hand.
 fn consequence(status: &PolicyStatus, work: Option<&WorkInHand>) -> String {
     let Some(work) = work else { return "it applies to the next offer".to_owned() };
-    let WorkInHand { assignment, stage } = work;
+    let WorkInHand { assignment, stage, dataset: _ } = work;
     let job = &assignment.id.job;
     let policy = match status {
         PolicyStatus::Settled(policy) => policy,
@@ -304,7 +378,7 @@ mod tests {
     }
 
     fn work(stage: Stage) -> WorkInHand {
-        WorkInHand { assignment: training(JobKind::OneShot), stage }
+        WorkInHand { assignment: training(JobKind::OneShot), stage, dataset: None }
     }
 
     #[test]
@@ -313,7 +387,7 @@ mod tests {
         source.set(Some(permissive()));
         let folder = tempfile::tempdir().unwrap();
         let read = Arc::clone(&source) as Arc<dyn PolicySource>;
-        let gate = EgressGate::new(read, Duration::ZERO, log(&folder));
+        let gate = EgressGate::new(read, &DataSetPolicies::new(), Duration::ZERO, log(&folder));
         let work = work(Stage::Unfinished);
         assert_eq!((gate.result(&work), gate.metrics(&work)), (Permission::Allowed, Permission::Allowed));
         source.set(Some(Policy { may_leave: vec![Egress::FrozenWeights], ..permissive() }));
@@ -336,10 +410,10 @@ mod tests {
         source.set(Some(Policy { privacy: Some(privacy), ..permissive() }));
         let folder = tempfile::tempdir().unwrap();
         let read = Arc::clone(&source) as Arc<dyn PolicySource>;
-        let gate = EgressGate::new(read, Duration::ZERO, log(&folder));
+        let gate = EgressGate::new(read, &DataSetPolicies::new(), Duration::ZERO, log(&folder));
         let with = |mechanism| {
             let stage = Stage::Weights { kept: "x".into(), mechanism };
-            gate.result(&WorkInHand { assignment: training(JobKind::Rounds), stage })
+            gate.result(&WorkInHand { assignment: training(JobKind::Rounds), stage, dataset: None })
         };
         assert!(matches!(with(None), Permission::Held(why) if why.contains("demands noise")));
         assert_eq!(with(Some(privacy.mechanism())), Permission::Allowed);
@@ -350,12 +424,37 @@ mod tests {
     }
 
     #[test]
+    fn a_data_set_with_a_policy_of_its_own_is_asked_by_name() {
+        let [site, own] = [permissive(), Policy { may_leave: Vec::new(), ..permissive() }].map(|policy| {
+            let source = Arc::new(Given::default());
+            source.set(Some(policy));
+            source as Arc<dyn PolicySource>
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let name = |text: &str| -> Option<DataSetName> { Some(text.parse().unwrap()) };
+        let policies =
+            DataSetPolicies::from([(name("inland").unwrap(), Some(own)), (name("coast").unwrap(), None)]);
+        let gate = EgressGate::new(site, &policies, Duration::ZERO, log(&folder));
+        let result = |dataset| gate.result(&WorkInHand { dataset, ..work(Stage::Numbers) });
+        assert_eq!((result(None), result(name("coast"))), (Permission::Allowed, Permission::Allowed));
+        assert!(matches!(result(name("inland")), Permission::Denied(_)));
+        let Permission::Held(why) = result(name("sea")) else { panic!("nobody lets it leave") };
+        assert!(why.contains("`sea`") && why.contains("no longer in client.toml"), "{why}");
+        // What may be about any of them needs the word of all.
+        let why = Refusal::new(Reason::DataUnfit, "2 data sets fit");
+        assert_eq!(gate.described(&why, name("coast").as_ref()).message, "2 data sets fit");
+        for dataset in [None, name("inland")] {
+            assert_eq!(gate.described(&why, dataset.as_ref()).message, REASON_ONLY);
+        }
+    }
+
+    #[test]
     fn nothing_leaves_while_a_change_is_unsettled() {
         let source = Arc::new(Given::default());
         source.set(Some(permissive()));
         let folder = tempfile::tempdir().unwrap();
         let read = Arc::clone(&source) as Arc<dyn PolicySource>;
-        let gate = EgressGate::new(read, Duration::from_secs(3600), log(&folder));
+        let gate = EgressGate::new(read, &DataSetPolicies::new(), Duration::from_secs(3600), log(&folder));
         source.set(Some(Policy { max_epochs: 99, ..permissive() }));
         assert!(matches!(gate.result(&work(Stage::Numbers)), Permission::Held(_)));
     }

@@ -16,7 +16,7 @@ use eosfed_data::{
 
 use crate::condition::{ConditionKind, LocalCondition};
 use crate::data_description::DataDescription;
-use crate::data_sets::{DEFAULT, DataSets, Traits, choose};
+use crate::data_sets::{DataSets, Traits, choose, no_longer};
 use crate::offload::Blocking;
 
 /// The private imagery, as far as the daemon reads it.
@@ -165,13 +165,6 @@ impl Imagery for FileImagery {
         let computed = self.blocking.run(compute).await.map_err(unfit)?;
         computed.map_err(|error| unfit(error.to_string()))
     }
-}
-
-/// The sentence about work for a data set that the settings no longer have.
-#[must_use]
-pub fn no_longer(name: Option<&DataSetName>) -> String {
-    let name = name.map_or(DEFAULT, DataSetName::as_str);
-    format!("the data set `{name}`, for which the work was accepted, is no longer in client.toml")
 }
 
 fn unfit(why: String) -> Refusal {

@@ -342,6 +342,15 @@ pub fn load_policy(path: &Path) -> Result<Policy, SettingsError> {
     })
 }
 
+/// Reads the policy of a data set beside that of its site: what both allow.
+///
+/// # Errors
+/// Like [`load_policy`] of either, or if the one of the data set has rules of the whole site.
+pub fn load_policies(site: &Path, own: &Path) -> Result<Policy, SettingsError> {
+    let invalid = |reason| SettingsError::Invalid { path: own.to_owned(), reason };
+    load_policy(site)?.and_of_data_set(&load_policy(own)?).map_err(invalid)
+}
+
 /// The training program as a path: beside this program if it is there, otherwise as `PATH` finds it.
 ///
 /// # Errors

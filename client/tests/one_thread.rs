@@ -336,6 +336,7 @@ fn parts(coordinator: Simulated, journal: Memory, folder: &Path, seed: u64) -> P
         imagery: NoImagery,
         journal,
         policy: Arc::new(Everything),
+        data_set_policies: Default::default(),
         disk: Arc::new(Endless),
         site: Site::at(folder),
         log: SiteLog::new(&folder.join("site-log"), SiteLogSettings::default(), Arc::new(SystemClock)),

@@ -75,6 +75,25 @@ fn each_job_is_for_the_data_set_that_fits_or_that_it_names() {
     let unknown = refused(statistics(&["green"]).set("participation.dataset", "sea"));
     assert!(unknown.contains("`sea`") && unknown.contains("there are `coast` and `inland`"), "{unknown}");
 
+    // A data set with a policy of its own keeps its rules: its moments stay, and sentences about any stay too.
+    let own = federation.path("inland-policy.toml");
+    let policy = std::fs::read_to_string(federation.path("west/policy.toml")).unwrap();
+    assert!(policy.contains("\"statistics\", "));
+    std::fs::write(&own, policy.replace("\"statistics\", ", "").replace("\"failures\", ", "")).unwrap();
+    assert!(daemon.terminate().success());
+    let line = format!("path = \"{}\"", federation.path("inland-data").display());
+    federation.set("west", &line, &format!("{line}\npolicy = \"{}\"", own.display()));
+    let daemon = start();
+    let stays = refused(statistics(&["green", "nir"]));
+    assert!(stays.contains("`may_leave` lacks `statistics`"), "{stays}");
+    let still = mean(statistics(&["green"]).set("participation.dataset", "coast"));
+    assert!((still - coast).abs() < 1e-9, "{still} {coast}");
+    let both = refused(statistics(&["green"]));
+    assert!(both.contains("only the reason leave") && !both.contains("inland"), "{both}");
+    assert!(daemon.terminate().success());
+    std::fs::write(&own, policy).unwrap();
+    let daemon = start();
+
     // A training keeps to its data set over a restart.
     let plan = alone(rounds(1, 1, 1, "10m").shared("one", &["red", "green"]));
     let job = federation.submit(&plan.set("participation.dataset", "inland").text());

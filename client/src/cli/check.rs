@@ -8,9 +8,9 @@ use clap::Args;
 use eosfed_client::coordinator::{Coordinator as _, GrpcCoordinator};
 use eosfed_client::data_sets::{DataSets, Traits};
 use eosfed_client::document::{CheckFinding, CheckReport};
-use eosfed_client::policy::Privacy;
+use eosfed_client::policy::{Policy, Privacy};
 use eosfed_client::settings::Settings;
-use eosfed_client::settings::load_policy;
+use eosfed_client::settings::{load_policies, load_policy};
 use eosfed_client::site::Site;
 use eosfed_client::spent::Spent;
 use eosfed_common::clock::{Clock as _, SystemClock, Timestamp};
@@ -106,7 +106,8 @@ pub(super) fn of_this_machine(site: &Site, settings: &Settings) -> Vec<(String, 
         ("disk", machine::room(site.path())),
     ];
     let of_machine = of_machine.map(|(what, finding)| (what.to_owned(), finding));
-    data_sets(&settings.dataset).into_iter().chain(of_machine).collect()
+    let data = data_sets(&settings.dataset).into_iter();
+    data.chain(data_set_policies(site, &settings.dataset)).chain(of_machine).collect()
 }
 
 /// Compares the coordinator's clock with that of this machine.
@@ -134,9 +135,21 @@ fn identity(site: &Site) -> Finding {
 
 /// Whether the policy allows anything.
 pub(super) fn policy(site: &Site) -> Finding {
-    let policy = load_policy(&site.policy()).map_err(|error| error.to_string())?;
+    allows(&load_policy(&site.policy()).map_err(|error| error.to_string())?, &site.policy())
+}
+
+/// Whether the policies of data sets allow anything together with the site's.
+fn data_set_policies(site: &Site, all: &DataSets) -> Vec<(String, Finding)> {
+    let finding = |(name, own): (&DataSetName, &Path)| {
+        let joined = load_policies(&site.policy(), own).map_err(|error| error.to_string());
+        (format!("policy {name}"), joined.and_then(|policy| allows(&policy, own)))
+    };
+    all.policies().map(finding).collect()
+}
+
+fn allows(policy: &Policy, file: &Path) -> Finding {
     if policy.may_leave.is_empty() || policy.allow.job_kinds.is_empty() {
-        return Err(format!("it allows nothing; edit {}", site.policy().display()));
+        return Err(format!("it allows nothing; edit {}", file.display()));
     }
     Ok(format!(
         "may leave: {}",

@@ -12,16 +12,17 @@ use eosfed_client::coordinator::GrpcCoordinator;
 use eosfed_client::daemon::{
     Daemon, DaemonError, Intervals, Parts, Programs, SystemDisk, TaskSettings, Traces, Watcher, beside,
 };
-use eosfed_client::egress::PolicyFile;
+use eosfed_client::egress::{DataSetPolicies, DataSetPolicyFile, PolicyFile, PolicySource};
 use eosfed_client::imagery::FileImagery;
 use eosfed_client::journal::{Journal as _, SiteJournal};
 use eosfed_client::offload::Blocking;
-use eosfed_client::settings::{MAX_DEVICES, SampleSettings, Settings, load_policy};
+use eosfed_client::settings::{MAX_DEVICES, SampleSettings, Settings, load_policies, load_policy};
 use eosfed_client::site::{Credentials, Site, SiteError};
 use eosfed_client::trainer::TrainerCommand;
 use eosfed_common::causes::with_causes;
 use eosfed_common::clock::{Clock as _, SystemClock, Timestamp};
 use eosfed_common::exit;
+use eosfed_common::ids::DataSetName;
 use eosfed_common::service;
 use eosfed_common::stdout::print_error;
 use eosfed_common::task::DecodedSamples;
@@ -75,6 +76,7 @@ impl Run {
         let logging = init(settings.log, &settings.log_level.to_string());
         let _lock = site.lock()?;
         load_policy(&site.policy())?;
+        settings.dataset.policies().try_for_each(|(_, own)| load_policies(&site.policy(), own).map(drop))?;
         let samples = decoded_samples(&site, &settings)?;
         let mut trainer = trainer_command(&settings).map_err(anyhow::Error::msg)?;
         if let (Some(sandbox), Some(samples)) = (&mut trainer.sandbox, &samples) {
@@ -124,6 +126,7 @@ impl Run {
             },
             journal: SiteJournal::of(&site, lane),
             policy: Arc::new(PolicyFile(site.policy())),
+            data_set_policies: data_set_policies(&site, &settings),
             disk: Arc::new(SystemDisk),
             log: log.clone(),
             watcher: watcher(lane),
@@ -165,6 +168,15 @@ impl Run {
         tracing::info!("ended");
         Ok(())
     }
+}
+
+/// The data sets with names, and where the policies come from that some have of their own.
+fn data_set_policies(site: &Site, settings: &Settings) -> DataSetPolicies {
+    let own = |name: &DataSetName| {
+        let own = settings.dataset.policies().find(|(of, _)| *of == name)?.1.to_owned();
+        Some(Arc::new(DataSetPolicyFile { site: site.policy(), own }) as Arc<dyn PolicySource>)
+    };
+    settings.dataset.all().filter_map(|(name, _)| Some((name?.clone(), own(name?)))).collect()
 }
 
 /// The number of processors of this machine.

@@ -165,7 +165,7 @@ mod tests {
     use eosfed_common::plan::JobKind;
 
     use super::*;
-    use crate::egress::{PolicySource, Stage};
+    use crate::egress::{DataSetPolicies, PolicySource, Stage};
     use crate::policy::{Limit, Policy};
     use crate::site::Site;
     use crate::site_log::{SiteLog, SiteLogSettings};
@@ -188,9 +188,15 @@ mod tests {
         let limits = Limits { upload_mb_per_job: Limit::AtMost(1), ..Limits::default() };
         let policy = Arc::new(Counting(Policy { limits, ..permissive() }, AtomicUsize::new(0)));
         let log = SiteLog::new(folder.path(), SiteLogSettings::default(), Arc::new(SystemClock));
-        let gate = EgressGate::new(Arc::clone(&policy) as Arc<dyn PolicySource>, Duration::ZERO, log);
+        let gate = EgressGate::new(
+            Arc::clone(&policy) as Arc<dyn PolicySource>,
+            &DataSetPolicies::new(),
+            Duration::ZERO,
+            log,
+        );
         let budgets = Budgets::open(&Site::at(folder.path()), Arc::new(SystemClock)).unwrap();
-        let work = WorkInHand { assignment: training(JobKind::OneShot), stage: Stage::Unfinished };
+        let work =
+            WorkInHand { assignment: training(JobKind::OneShot), stage: Stage::Unfinished, dataset: None };
         let cut_off = CutOff::default();
         let before = policy.1.load(Ordering::Relaxed);
         for _ in 0..4 {

@@ -20,7 +20,7 @@ use super::traces::Traces;
 use super::watcher::Watcher;
 use crate::coordinator::{Coordinator, GrpcCoordinator};
 use crate::data_sets::DataSets;
-use crate::egress::PolicySource;
+use crate::egress::{DataSetPolicies, PolicySource};
 use crate::imagery::{FileImagery, Imagery};
 use crate::journal::{Journal, SiteJournal};
 use crate::offload::Blocking;
@@ -64,6 +64,8 @@ pub struct Parts<E: Environment> {
     pub journal: E::Journal,
     /// The site policy.
     pub policy: Arc<dyn PolicySource>,
+    /// The policies of data sets that have one of their own.
+    pub data_set_policies: DataSetPolicies,
     /// The free space on the disk of the state folder.
     pub disk: Arc<dyn DiskSpace>,
     /// The state folder.

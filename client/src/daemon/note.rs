@@ -2,7 +2,7 @@
 
 use eosfed_common::assignment::Assignment;
 use eosfed_common::digest::Digest;
-use eosfed_common::ids::AssignmentId;
+use eosfed_common::ids::{AssignmentId, DataSetName};
 use eosfed_common::refusal::Refusal;
 
 use super::environment::{DaemonError, Environment};
@@ -15,11 +15,12 @@ use crate::site_log::{Approved, Entry, EntryKind, Why, lines, text};
 impl<E: Environment> Daemon<E> {
     /// Notes that the daemon has started, and the rules that it keeps.
     pub(super) fn note_start(&mut self) {
-        let policy = match self.gate.policy_status(None) {
-            PolicyStatus::Settled(policy) => explain(&policy),
-            PolicyStatus::Unreadable(why) => vec![unreadable(&why)],
-            PolicyStatus::Unsettled => vec!["it has just been changed".to_owned()],
+        let of = |name: &DataSetName| {
+            let rules = self.rules(Some(name)).into_iter();
+            rules.map(move |rule| format!("data set `{name}`: {rule}")).collect::<Vec<_>>()
         };
+        let mut policy = self.rules(None);
+        policy.extend(self.gate.data_sets().flat_map(of));
         if let PolicyStatus::Settled(policy) = self.gate.policy_status(None)
             && policy.privacy.is_some()
             && let Err(error) = self.spent.spending()
@@ -28,6 +29,15 @@ impl<E: Environment> Daemon<E> {
         }
         let version = env!("CARGO_PKG_VERSION").to_owned();
         self.parts.log.note(Entry::new(EntryKind::Started { version, policy: lines(policy) }));
+    }
+
+    /// The rules for a data set, or the site's.
+    fn rules(&self, dataset: Option<&DataSetName>) -> Vec<String> {
+        match self.gate.policy_of(dataset) {
+            PolicyStatus::Settled(policy) => explain(&policy),
+            PolicyStatus::Unreadable(why) => vec![unreadable(&why)],
+            PolicyStatus::Unsettled => vec!["it has just been changed".to_owned()],
+        }
     }
 
     /// Notes an offer, once. Returns whether decisions about it are noted too.

@@ -19,7 +19,8 @@ use crate::coordinator::{Coordinator as _, Greeting, Offers};
 use crate::egress::unreadable;
 use crate::imagery::{Imagery as _, NotChosen, Serving};
 use crate::policy::{
-    Approval, Decision, GivenApproval, Policy, PolicyStatus, Terms, decide, objections_to_amount, refused,
+    Approval, Decision, GivenApproval, Policy, PolicyStatus, Terms, decide, objections, objections_to_amount,
+    refused,
 };
 use crate::retry::{Recovery, recovery};
 use crate::trainer::Trainer as _;
@@ -208,19 +209,25 @@ impl<E: Environment> Daemon<E> {
         }
         let terms = Terms::of(&assignment);
         self.note_offer(&assignment.id, || terms.words(), Some(terms.digest()))?;
-        let policy = match self.gate.policy_status(None) {
-            PolicyStatus::Settled(policy) => policy,
-            PolicyStatus::Unsettled => {
-                return self.postpone(&assignment, "the site policy has just been changed");
-            }
-            PolicyStatus::Unreadable(why) => {
-                let condition = LocalCondition::new(ConditionKind::PolicyUnclear, unreadable(&why));
-                return self.block(&assignment, condition).await;
-            }
+        let site = match self.settled_for(None, &assignment).await? {
+            Ok(policy) => policy,
+            Err(outcome) => return Ok(outcome),
         };
         if let Some(why) = self.of_another(&assignment.id).or_else(|| assignment.check_sizes().err()) {
             return self.decline(&assignment.id, Refusal::new(Reason::Incompatible, why)).await;
         }
+        // The site's rules come first, since to choose a data set the disk is read.
+        if let Some(refusal) = refused(&objections(&site, &assignment)) {
+            return self.decline(&assignment.id, refusal).await;
+        }
+        let dataset = match self.chosen(&assignment).await {
+            Ok(dataset) => dataset,
+            Err(obstacle) => return self.turn_away(&assignment, obstacle).await,
+        };
+        let policy = match self.settled_for(dataset.as_ref(), &assignment).await? {
+            Ok(policy) => policy,
+            Err(outcome) => return Ok(outcome),
+        };
         let now = self.parts.clock.now();
         let digest = terms.digest();
         let approval = self.approval(&assignment, &digest);
@@ -242,8 +249,8 @@ impl<E: Environment> Daemon<E> {
             Decision::Accept if let Some(refusal) = self.over_limit(&policy.limits, &assignment) => {
                 self.decline(&assignment.id, refusal).await
             }
-            Decision::Accept => match self.data_for(&policy, &assignment).await? {
-                Ok(dataset) => {
+            Decision::Accept => match self.obstacle_to(&policy, &assignment, dataset.as_ref()).await? {
+                None => {
                     let approval = approval.filter(|_| policy.approval == Approval::Manual);
                     self.note_acceptance(&assignment, &terms, approval.as_ref())?;
                     if policy.approval == Approval::Manual {
@@ -252,9 +259,27 @@ impl<E: Environment> Daemon<E> {
                     self.take_assignment(&assignment.id)?;
                     self.accept(assignment, dataset).await
                 }
-                Err(obstacle) => self.turn_away(&assignment, obstacle).await,
+                Some(obstacle) => self.turn_away(&assignment, obstacle).await,
             },
         }
+    }
+
+    /// The policy for a data set, or what comes of an offer while it is not clear.
+    async fn settled_for(
+        &mut self,
+        dataset: Option<&DataSetName>,
+        assignment: &Assignment,
+    ) -> Result<Result<Box<Policy>, OfferOutcome>, DaemonError> {
+        Ok(match self.gate.policy_of(dataset) {
+            PolicyStatus::Settled(policy) => Ok(policy),
+            PolicyStatus::Unsettled => {
+                Err(self.postpone(assignment, "the site policy has just been changed")?)
+            }
+            PolicyStatus::Unreadable(why) => {
+                let condition = LocalCondition::new(ConditionKind::PolicyUnclear, unreadable(&why));
+                Err(self.block(assignment, condition).await?)
+            }
+        })
     }
 
     /// The objection to an assignment of another institution: what this one sends would be signed as that.
@@ -285,19 +310,13 @@ impl<E: Environment> Daemon<E> {
         })
     }
 
-    /// The data set that the work is for, by its name; or what prevents this machine from doing the work.
-    async fn data_for(
-        &mut self,
-        policy: &Policy,
-        assignment: &Assignment,
-    ) -> Result<Result<Option<DataSetName>, NotAcceptable>, DaemonError> {
-        let dataset = match attended(&*self.parts.watcher, self.parts.imagery.choose(assignment)).await {
-            Ok(dataset) => dataset,
-            Err(NotChosen::Condition(condition)) => return Ok(Err(NotAcceptable::Condition(condition))),
-            Err(NotChosen::Refusal(refusal)) => return Ok(Err(NotAcceptable::Refusal(refusal))),
-        };
-        let obstacle = self.obstacle_to(policy, assignment, dataset.as_ref()).await?;
-        Ok(obstacle.map_or(Ok(dataset), Err))
+    /// The data set that work is for, by its name; or why none is chosen.
+    async fn chosen(&self, assignment: &Assignment) -> Result<Option<DataSetName>, NotAcceptable> {
+        let chosen = attended(&*self.parts.watcher, self.parts.imagery.choose(assignment)).await;
+        chosen.map_err(|why| match why {
+            NotChosen::Condition(condition) => NotAcceptable::Condition(condition),
+            NotChosen::Refusal(refusal) => NotAcceptable::Refusal(refusal),
+        })
     }
 
     /// What prevents this machine from doing the work on a data set.
@@ -395,7 +414,8 @@ impl<E: Environment> Daemon<E> {
 
     async fn decline(&mut self, id: &AssignmentId, why: Refusal) -> Result<OfferOutcome, DaemonError> {
         tracing::warn!(assignment = %id, refusal = %why, "declining");
-        let told = self.gate.described(&why);
+        // It may be about any data set.
+        let told = self.gate.described(&why, None);
         self.note_refusal(id, &why, &told)?;
         self.budgets.count(&id.job, Direction::Up, refusal_bytes(id, &told))?;
         Ok(match self.parts.coordinator.decline(id, told).await {

@@ -60,7 +60,8 @@ impl<E: Environment> Daemon<E> {
     /// # Errors
     /// If the journal holds something else.
     pub fn new(parts: Parts<E>, cancel: CancellationToken) -> Result<Self, DaemonError> {
-        let gate = EgressGate::new(parts.policy.clone(), parts.intervals.policy_settle, parts.log.clone());
+        let settle = parts.intervals.policy_settle;
+        let gate = EgressGate::new(parts.policy.clone(), &parts.data_set_policies, settle, parts.log.clone());
         let budgets = Budgets::open(&parts.site, parts.clock.clone())?;
         let sent_before = parts.site.sent()?;
         Self::of_lane(parts, cancel, Lane::default(), (gate, budgets, sent_before))
@@ -323,7 +324,7 @@ impl<E: Environment> Daemon<E> {
             | State::Training { .. }
             | State::ComputingStatistics { .. } => Stage::Unfinished,
         };
-        WorkInHand { assignment: held.assignment.clone(), stage }
+        WorkInHand { assignment: held.assignment.clone(), stage, dataset: held.dataset.clone() }
     }
 
     /// Reports the progress of the assignment in hand.

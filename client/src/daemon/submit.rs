@@ -233,7 +233,7 @@ impl<C: Coordinator> Submission<C> {
             Outcome::Scores(report) => self.send_scores(held, report).await,
             Outcome::Failure(why) | Outcome::Withheld(why) => {
                 let id = &held.assignment.id;
-                let told = &self.gate.described(why);
+                let told = &self.gate.described(why, held.dataset.as_ref());
                 let noted = Why::new(why, told);
                 let kind = match outcome {
                     Outcome::Failure(_) => EntryKind::Failed(noted),

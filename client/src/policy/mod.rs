@@ -1,6 +1,7 @@
 //! The site policy: what the institution allows its daemon to do. Pure: [`decide`] takes a policy, an
 //! assignment and the time, and lists every objection at once. Everything that is not allowed is refused.
 
+mod both;
 mod changes;
 mod earlier;
 mod explain;

@@ -200,6 +200,7 @@ impl World {
             },
             journal: SiteJournal::of(&site, 0),
             policy: Arc::new(PolicyFile(site.policy())),
+            data_set_policies: Default::default(),
             disk: Arc::new(SystemDisk),
             log: SiteLog::new(&site.log(), SiteLogSettings::default(), Arc::new(SystemClock)),
             site,

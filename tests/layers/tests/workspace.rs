@@ -154,7 +154,7 @@ const MODULES: &[ModuleRule] = &[
     layer("eosfed_client", "journal", &["settings", "site", "state"]),
     layer("eosfed_client", "outbound", &["state"]),
     layer("eosfed_client", "noised", &["outbound", "privacy"]),
-    layer("eosfed_client", "egress", &["policy", "privacy", "settings", "site_log"]),
+    layer("eosfed_client", "egress", &["data_sets", "policy", "privacy", "settings", "site_log"]),
     layer("eosfed_client", "data_description", &["policy"]),
     layer("eosfed_client", "data_sets", &[]),
     layer("eosfed_client", "imagery", &["condition", "data_description", "data_sets", "offload"]),

@@ -129,6 +129,7 @@ impl Machine {
             imagery: self.clone(),
             journal: self.clone(),
             policy: Arc::new(self.clone()),
+            data_set_policies: Default::default(),
             disk: Arc::new(self.clone()),
             log: SiteLog::new(
                 &self.folder.join("site-log"),
