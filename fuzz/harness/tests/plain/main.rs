@@ -71,6 +71,12 @@ fn report(target: &Target, what: &str, bytes: &[u8], finding: &str) -> ! {
     );
 }
 
+/// Panics are told in a line. The usual report looks up a stack under `RUST_BACKTRACE`, and the debug information that
+/// it reads for that would count as memory of an input whose panic the code under test contains.
+fn report_panics_briefly() {
+    std::panic::set_hook(Box::new(|panic| eprintln!("{panic}")));
+}
+
 fn fuzz(name: &str) {
     let target = TARGETS.iter().find(|target| target.name == name).unwrap();
     let check = |what: &str, bytes: &[u8]| match attempt(target, bytes) {
@@ -81,6 +87,7 @@ fn fuzz(name: &str) {
         check("replayed", &std::fs::read(path).unwrap());
         return;
     }
+    report_panics_briefly();
     let seeds = (target.seeds)();
     for (at, seed) in seeds.good.iter().enumerate() {
         let what = format!("good {at}");
