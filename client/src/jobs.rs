@@ -141,14 +141,23 @@ mod tests {
         assert_eq!(found[2], ("j-00000002", "waits: the hours"));
         assert!(jobs[0].waits_for_approval && jobs[0].name.is_some() && !jobs[0].terms.is_empty());
 
-        let approval = GivenApproval {
-            terms: terms.digest(),
-            rounds: 1,
-            until: Timestamp(9000),
-            by: "ada".to_owned(),
-            at: Timestamp(4000),
+        let approve = |terms: &Terms| {
+            site.approve(&GivenApproval {
+                terms: terms.digest(),
+                rounds: 1,
+                until: Timestamp(9000),
+                by: "ada".to_owned(),
+                at: Timestamp(4000),
+            })
+            .unwrap();
         };
-        site.approve(&approval).unwrap();
+        // Its id comes first, and it waits for nothing.
+        let approved = Terms { job: "j-00000000".parse().unwrap(), ..terms.clone() };
+        site.record_offer(&approved).unwrap();
+        approve(&approved);
+        let jobs = read(&site, Timestamp(5000)).unwrap().jobs;
+        assert_eq!([&jobs[0].job, &jobs[1].job], [&terms.job, &approved.job]);
+        approve(&terms);
         let at = |now| read(&site, Timestamp(now)).unwrap().jobs[0].waits_for_approval;
         assert!(!at(5000) && at(9000), "an approval ends");
     }
