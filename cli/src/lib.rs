@@ -43,15 +43,14 @@ use eosfed_transport::proxy::Proxy;
 use eosfed_transport::traced::TraceSlot;
 
 use arguments::{Arguments, Command};
-use eosfed_common::causes::with_causes;
-use eosfed_common::stdout::print_error;
+use eosfed_common::stdout::print_failure;
 
 /// Runs a command and gives the program's exit code.
 pub async fn run(arguments: Arguments) -> ExitCode {
     match act(&arguments).await {
         Ok(code) => code,
         Err(error) => {
-            print_error(format_args!("{}", with_causes(error.as_ref())));
+            print_failure(error.as_ref());
             exit_code(&error)
         }
     }

@@ -81,12 +81,20 @@ impl<'de> Visitor<'de> for PathOrTables {
 impl DataSets {
     /// The names and paths, in order. One by its path alone has no name here.
     pub fn all(&self) -> impl Iterator<Item = (Option<&DataSetName>, &Path)> {
-        let (one, several): (Option<&Path>, &[NamedDataSet]) = match self {
-            Self::One(path) => (Some(path), &[]),
-            Self::Several(all) => (None, all),
+        let one = match self {
+            Self::One(path) => Some((None, path.as_path())),
+            Self::Several(_) => None,
         };
-        let several = several.iter().map(|one| (Some(&one.name), one.path.as_path()));
-        one.map(|path| (None, path)).into_iter().chain(several)
+        one.into_iter().chain(self.several().iter().map(|one| (Some(&one.name), one.path.as_path())))
+    }
+
+    /// Those with names.
+    #[must_use]
+    pub fn several(&self) -> &[NamedDataSet] {
+        match self {
+            Self::One(_) => &[],
+            Self::Several(all) => all,
+        }
     }
 
     /// The path of the data set of this name; of the only one, for none.
@@ -120,11 +128,7 @@ impl DataSets {
 
     /// The policies of their own that data sets have, by name.
     pub fn policies(&self) -> impl Iterator<Item = (&DataSetName, &Path)> {
-        let several: &[NamedDataSet] = match self {
-            Self::One(_) => &[],
-            Self::Several(all) => all,
-        };
-        several.iter().filter_map(|one| Some((&one.name, one.policy.as_deref()?)))
+        self.several().iter().filter_map(|one| Some((&one.name, one.policy.as_deref()?)))
     }
 
     /// The same with other paths, of data sets and of policies.

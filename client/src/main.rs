@@ -7,9 +7,8 @@ mod cli;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
-use eosfed_common::causes::with_causes;
 use eosfed_common::exit;
-use eosfed_common::stdout::print_error;
+use eosfed_common::stdout::print_failure;
 
 fn main() -> ExitCode {
     if let Some(code) = eosfed_manual::asked(&cli::Cli::command(), std::env::args_os()) {
@@ -27,7 +26,7 @@ fn main() -> ExitCode {
     match cli.execute() {
         Ok(code) => code,
         Err(error) => {
-            print_error(format_args!("{}", with_causes(error.as_ref())));
+            print_failure(error.as_ref());
             ExitCode::FAILURE
         }
     }

@@ -1,8 +1,11 @@
 //! Results on standard output, and errors on standard error. If the reader closes the pipe early, as in
 //! `eosfed-client status | head -1`, the program exits without a message. `println!` would panic.
 
+use std::error::Error;
 use std::fmt;
 use std::io::{self, ErrorKind, Write};
+
+use crate::causes::with_causes;
 
 /// Exit code of a program whose reader has closed the pipe: 128 plus the number of SIGPIPE, which a shell
 /// reports for a program that the signal has ended.
@@ -33,6 +36,11 @@ pub fn print(text: fmt::Arguments<'_>) {
 /// Writes `error: TEXT` to standard error.
 pub fn print_error(text: fmt::Arguments<'_>) {
     print_note(format_args!("error: {text}"));
+}
+
+/// Writes `error: ` and the text of an error with its causes to standard error.
+pub fn print_failure(error: &(dyn Error + 'static)) {
+    print_error(format_args!("{}", with_causes(error)));
 }
 
 /// Writes a line to standard error. A closed standard error is ignored.

@@ -1,6 +1,7 @@
 //! The files of a data set, in an order that does not depend on the file system.
 
 use std::collections::{BTreeMap, HashSet};
+use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -13,8 +14,14 @@ const EXTENSIONS: [&str; 5] = ["tif", "tiff", "png", "jpg", "jpeg"];
 
 /// Whether a file has the ending of an image.
 pub(crate) fn is_image(path: &Path) -> bool {
-    let extension = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
-    extension.is_some_and(|e| EXTENSIONS.contains(&e.as_str()))
+    has_ending(path, &EXTENSIONS)
+}
+
+/// Whether a path has one of these endings, in lower or upper case.
+#[must_use]
+pub fn has_ending(path: &Path, endings: &[&str]) -> bool {
+    let extension = path.extension().and_then(OsStr::to_str);
+    extension.is_some_and(|found| endings.iter().any(|ending| found.eq_ignore_ascii_case(ending)))
 }
 
 /// Image files of a folder, sorted by name.

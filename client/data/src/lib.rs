@@ -33,6 +33,7 @@ pub use config::{DatasetConfig, Layout, OneOrMany, SplitBy, SplitConfig, Where};
 pub use crop::{CropReport, Window, crop, crop_mask};
 pub use dataset::{Chunks, Dataset, Loaded, description};
 pub use error::DataError;
+pub use files::has_ending;
 pub use georeference::{Agreement, Difference, GeoReference, Grid, TOLERANCE as GRID_TOLERANCE};
 pub use geotiff::{
     BaselineOffset, FileScaling, Format, FormatLimits, Formats, GeoTiff, MAP_TILE, MapKind, MapLayout,

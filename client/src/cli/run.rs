@@ -19,12 +19,10 @@ use eosfed_client::offload::Blocking;
 use eosfed_client::settings::{MAX_DEVICES, SampleSettings, Settings, load_policies, load_policy};
 use eosfed_client::site::{Credentials, Site, SiteError};
 use eosfed_client::trainer::TrainerCommand;
-use eosfed_common::causes::with_causes;
 use eosfed_common::clock::{Clock as _, SystemClock, Timestamp};
 use eosfed_common::exit;
-use eosfed_common::ids::DataSetName;
 use eosfed_common::service;
-use eosfed_common::stdout::print_error;
+use eosfed_common::stdout::print_failure;
 use eosfed_common::task::DecodedSamples;
 use eosfed_common::telemetry::{LogControl, init};
 use eosfed_data::SampleCache;
@@ -62,7 +60,7 @@ impl Run {
         match self.work() {
             Ok(()) => Ok(ExitCode::SUCCESS),
             Err(error) => {
-                print_error(format_args!("{}", with_causes(error.as_ref())));
+                print_failure(error.as_ref());
                 Ok(ExitCode::from(exit_code(&error)))
             }
         }
@@ -172,11 +170,11 @@ impl Run {
 
 /// The data sets with names, and where the policies come from that some have of their own.
 fn data_set_policies(site: &Site, settings: &Settings) -> DataSetPolicies {
-    let own = |name: &DataSetName| {
-        let own = settings.dataset.policies().find(|(of, _)| *of == name)?.1.to_owned();
-        Some(Arc::new(DataSetPolicyFile { site: site.policy(), own }) as Arc<dyn PolicySource>)
+    let joined = |own: &PathBuf| {
+        Arc::new(DataSetPolicyFile { site: site.policy(), own: own.clone() }) as Arc<dyn PolicySource>
     };
-    settings.dataset.all().filter_map(|(name, _)| Some((name?.clone(), own(name?)))).collect()
+    let several = settings.dataset.several().iter();
+    several.map(|one| (one.name.clone(), one.policy.as_ref().map(joined))).collect()
 }
 
 /// The number of processors of this machine.

@@ -1,6 +1,5 @@
 //! The rows of a table, and reading them from CSV and Parquet.
 
-use std::ffi::OsStr;
 use std::fs::File;
 use std::panic::catch_unwind;
 use std::path::Path;
@@ -10,6 +9,7 @@ use parquet::record::Field;
 use serde_json::Value;
 
 use crate::error::DataError;
+use crate::files::has_ending;
 use crate::open::open_regular;
 
 /// The separator between the entries of a list.
@@ -35,12 +35,6 @@ impl Row {
 pub(super) struct Table {
     pub(super) columns: Vec<String>,
     pub(super) rows: Box<dyn Iterator<Item = Result<Row, DataError>>>,
-}
-
-/// Whether a path has one of these endings.
-pub(super) fn has_ending(path: &Path, endings: &[&str]) -> bool {
-    let extension = path.extension().and_then(OsStr::to_str);
-    extension.is_some_and(|found| endings.iter().any(|ending| found.eq_ignore_ascii_case(ending)))
 }
 
 impl Table {

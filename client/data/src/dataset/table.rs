@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use eosfed_common::model::Task;
 
 use super::items;
-use super::rows::{Row, SEPARATOR, Table, has_ending};
+use super::rows::{Row, SEPARATOR, Table};
 use super::statements::Statements;
 use super::template::Template;
 use super::{Dataset, Item, Label};
 use crate::config::{Layout, OneOrMany};
 use crate::error::DataError;
-use crate::files::position;
+use crate::files::{has_ending, position};
 use crate::split::Split;
 
 /// From which number on a class is present.

@@ -21,8 +21,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
-use eosfed_common::causes::with_causes;
-use eosfed_common::stdout::print_error;
+use eosfed_common::stdout::print_failure;
 use eosfed_common::task::exit_code;
 use eosfed_common::telemetry::{self, LogFormat};
 use eosfed_common::trace::{self, TraceContext};
@@ -98,7 +97,7 @@ pub(crate) fn main() -> ExitCode {
     memory::install();
     let result = memory::contained(|| run(cli.command));
     result.unwrap_or_else(|error| Err(error.into())).unwrap_or_else(|error| {
-        print_error(format_args!("{}", with_causes(error.as_ref())));
+        print_failure(error.as_ref());
         ExitCode::from(exit_code::FAILED as u8)
     })
 }

@@ -10,13 +10,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use clap::{CommandFactory as _, Parser as _};
-use eosfed_common::causes::with_causes;
 use eosfed_common::clock::{Clock as _, SystemClock};
 use eosfed_common::exit;
 use eosfed_common::files::write_atomically;
 use eosfed_common::outln;
 use eosfed_common::signing::CoordinatorKeys;
-use eosfed_common::stdout::print_error;
+use eosfed_common::stdout::print_failure;
 use eosfed_common::telemetry::{self, LogFormat};
 use eosfed_coordinator::backup::command::{self, Wanted};
 use eosfed_coordinator::ca;
@@ -51,7 +50,7 @@ fn main() -> ExitCode {
     match run(arguments.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            print_error(format_args!("{}", with_causes(error.as_ref())));
+            print_failure(error.as_ref());
             ExitCode::from(if serves { exit_code(&error) } else { exit::FAILED })
         }
     }

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use eosfed_common::digest::Digest;
 use eosfed_common::files;
 use eosfed_common::head::HeadFile;
+use eosfed_data::has_ending;
 use serde::{Deserialize, Serialize};
 use tch::Device;
 
@@ -64,10 +65,8 @@ impl Scenes {
             }
         }
         files.sort();
-        let (scenes, unused): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| {
-            file.extension()
-                .is_some_and(|end| ["tif", "tiff"].iter().any(|one| end.eq_ignore_ascii_case(one)))
-        });
+        let (scenes, unused): (Vec<_>, Vec<_>) =
+            files.into_iter().partition(|file| has_ending(file, &["tif", "tiff"]));
         Ok(Self { scenes: scenes.into_iter().map(|file| vec![file]).collect(), unused })
     }
 
