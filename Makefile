@@ -20,7 +20,7 @@ FLOWER ?= $(HOME)/.cache/eosfed/flower-1.42.0
 WITHOUT_LIBTORCH := --workspace --exclude eosfed-trainer --exclude eosfed-e2e
 PROGRAMS := -p eosfed-cli -p eosfed-coordinator -p eosfed-client -p eosfed-trainer
 
-.PHONY: stream bench-rules bench-ensemble gpu-check bench bench-steps bench-reading bench-training bench-accuracy bench-encodings bench-scale dashboard-test dashboard-pictures advisories advisories-snapshot programs sbom requirements help demo test attacks fuzz load load-hostile limits load-history load-ledger load-restarts reference manual interop libtorch build release fmt lint doc deny goldens clean-demo tools images container-test chart-test packages system-test
+.PHONY: stream bench-rules bench-ensemble gpu-check bench bench-steps bench-reading bench-training bench-accuracy bench-encodings bench-scale dashboard-test dashboard-pictures advisories advisories-snapshot programs sbom requirements help demo test attacks fuzz load load-hostile limits load-history load-ledger load-restarts reference manual interop libtorch build release fmt lint doc deny goldens clean-demo tools images container-test chart-test packages system-test cuda-package-test
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-20s %s\n", $$1, $$2 }'
@@ -177,6 +177,11 @@ system-test: $(if $(BIN_DIR),,build) ## Test packages and units on a Debian with
 	build "$(or $(PREVIOUS_BIN_DIR),$$from)" --revision 1 $(SYSTEM_PACKAGES) && build "$$from" --revision 2 $(SYSTEM_PACKAGES) \
 	  && build "$$from" --revision 3 --store-schema 99 eosfed-coordinator && \
 	$(PYTHON) tests/system/run.py --packages "$$out"
+
+cuda-package-test: $(if $(BIN_DIR),,build) ## Install eosfed-trainer-cuda with and without a network (needs root, 5 GB of downloads, 12 GB of disk)
+	@$(WITH_LIBTORCH); out="$(TARGET)/cuda-package"; rm -rf "$$out"; \
+	$(PYTHON) deploy/packages/build.py --programs "$(or $(BIN_DIR),$(TARGET)/debug)" --out "$$out" --libtorch "$$LIBTORCH" --fast eosfed-trainer-cuda > /dev/null; \
+	$(PYTHON) tests/system/cuda_package.py --package "$$out"/*.deb
 
 sbom: ## Write a bill of materials (CycloneDX) of each program into target/sbom
 	@command -v cargo-cyclonedx > /dev/null || $(CARGO) install --quiet cargo-cyclonedx --version 0.5.9 --locked

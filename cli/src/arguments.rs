@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use eosfed_common::clock::{Timestamp, moment};
 use eosfed_common::duration;
 use eosfed_common::paging::{DEFAULT_LIMIT, MAX_LIMIT};
 use eosfed_common::stdout::print;
@@ -110,8 +111,24 @@ pub enum Command {
     Storage(Storage),
     /// Show what runs, what waits and for whom, and what is wrong
     Status,
-    /// Show what all jobs have cost, by institution
-    Energy,
+    /// Show what jobs have cost, by institution, those first that have spent most
+    ///
+    /// A name narrows the list of institutions; the sums stay those of all of them.
+    #[command(after_help = "\
+Examples:
+  eosfed energy --since 30d
+  eosfed energy --name univ- --all")]
+    Energy {
+        /// Institutions with this text in their names
+        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+        name: String,
+        /// Jobs submitted at this time or later: a time, a date (UTC) or how long ago, such as 2h
+        #[arg(long, value_name = "TIME", value_parser = moment)]
+        since: Option<Timestamp>,
+        /// Number of institutions
+        #[command(flatten)]
+        extent: Extent,
+    },
     /// Watch all institutions and the open rounds, until Ctrl-C
     ///
     /// On a terminal, the view is redrawn in place. Elsewhere, each change is a line; with `--output json`,

@@ -130,7 +130,9 @@ async fn call(
         Command::Audit(command) => audit::run(connection, folder, command, output).await,
         Command::Storage(command) => storage::run(connection, command, output).await,
         Command::Status => seeing::status(connection, output).await,
-        Command::Energy => seeing::energy(connection, output).await,
+        Command::Energy { name, since, extent } => {
+            seeing::energy(connection, (name, *since), extent, output).await
+        }
         Command::Watch(command) => live::watch(connection, command, output).await,
         Command::Dashboard(command) => seeing::dashboard(connection, command, output).await,
         Command::Join { .. } | Command::Identity(_) | Command::Completions { .. } => Ok(ExitCode::SUCCESS),

@@ -2,15 +2,17 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::counted::counted;
 use eosfed_common::outln;
 use eosfed_common::view::{ActiveJob, EnergyView, InstitutionEnergy, Overview};
 use eosfed_proto::v1;
 
-use super::arguments::{Dashboard, Output};
+use super::arguments::{Dashboard, Extent, Output};
 use super::connection::{Connection, decode};
 use super::document::DashboardLink;
+use super::pages::{self, Listed};
 use super::print;
 
 /// Shows what runs, what waits and for whom, and what is wrong.
@@ -85,30 +87,46 @@ fn show_job(active: &ActiveJob) {
     }
 }
 
-/// Shows what all jobs have cost, by institution.
-pub(super) async fn energy(connection: &mut Connection, output: Output) -> anyhow::Result<ExitCode> {
-    let answer = connection.operator.get_energy(v1::GetEnergyRequest {}).await;
-    let energy: EnergyView = decode(&connection.answer(answer)?.energy_json)?;
+/// Shows what jobs have cost, by institution: those that were submitted since then, and institutions with this
+/// text in their names.
+pub(super) async fn energy(
+    connection: &mut Connection,
+    (name, since): (&str, Option<Timestamp>),
+    extent: &Extent,
+    output: Output,
+) -> anyhow::Result<ExitCode> {
+    let mut newest = None;
+    let listed = pages::gather(extent, async |page| {
+        let since = since.map_or(0, |since| since.0);
+        let request = v1::GetEnergyRequest { page: Some(page), name: name.to_owned(), since };
+        let answer = connection.operator.get_energy(request).await;
+        let v1::GetEnergyResponse { energy_json, page } = connection.answer(answer)?;
+        let mut energy: EnergyView = decode(&energy_json)?;
+        let institutions = std::mem::take(&mut energy.institutions);
+        newest = Some(energy);
+        Ok((institutions, page))
+    });
+    let listed: Listed<InstitutionEnergy> = listed.await?;
+    let newest = newest.context("a list has at least one page")?;
+    let energy = EnergyView { institutions: listed.entries.clone(), ..newest };
     match output {
         Output::Json => print::json(&energy)?,
         Output::Table => show_energy(&energy),
     }
+    listed.report_rest();
     Ok(ExitCode::SUCCESS)
 }
 
 fn show_energy(energy: &EnergyView) {
-    let EnergyView { jobs, reported, total, institutions, more_institutions } = energy;
+    let EnergyView { jobs, reported, total, institutions, more_institutions: _ } = energy;
     outln!("energy of {reported} of {}", counted(*jobs, "job"));
     let Some(total) = total else { return };
     let mut table = print::table(&["institution", "jobs", "energy"]);
     for InstitutionEnergy { institution, energy, jobs } in institutions {
         table.add_row([institution.to_string(), jobs.to_string(), print::energy(energy)]);
     }
-    table.add_row(["all".to_owned(), reported.to_string(), print::energy(total)]);
+    table.add_row(["all institutions".to_owned(), reported.to_string(), print::energy(total)]);
     outln!("{table}");
-    if *more_institutions > 0 {
-        outln!("and {}", counted(*more_institutions, "more institution"));
-    }
 }
 
 /// Gives a link into the dashboard.

@@ -11,6 +11,7 @@ use eosfed_common::traffic::ByteCounts;
 use eosfed_data::{Formats, Summary};
 use schemars::{JsonSchema, schema_for};
 use serde::Serialize;
+use strum::{EnumString, IntoStaticStr, VariantNames};
 
 use crate::budgets::Used;
 use crate::condition::ConditionKind;
@@ -189,6 +190,37 @@ pub struct ExplainedUpdate {
 pub struct ClientJobs {
     /// Those that wait for an approval first, then the others, the newest decision first.
     pub jobs: Vec<ClientJob>,
+    /// How many more match, which `--limit` leaves out.
+    pub more_jobs: u64,
+    /// Whether the site log has older entries that were not read, so that older jobs may be missing.
+    pub older_entries: bool,
+}
+
+/// How a job stands at this site.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema, EnumString, IntoStaticStr, VariantNames,
+)]
+#[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum JobStatus {
+    /// A person has to approve it.
+    WaitsForApproval,
+    /// It is approved, and has not started.
+    Approved,
+    /// It is in work.
+    InWork,
+    /// It has asked, and nothing is decided.
+    Asked,
+    /// Its work was accepted.
+    Accepted,
+    /// It waits for something, such as the hours of the policy.
+    Waits,
+    /// The policy refuses it.
+    Refused,
+    /// Its work has failed.
+    Failed,
+    /// Its work has ended.
+    Ended,
 }
 
 /// A job that has asked for work here. Points in time are texts (RFC 3339, UTC).
@@ -198,8 +230,8 @@ pub struct ClientJob {
     pub job: JobId,
     /// Its display name, where it is known still.
     pub name: Option<String>,
-    /// Whether a person has to approve it.
-    pub waits_for_approval: bool,
+    /// How it stands.
+    pub status: JobStatus,
     /// How it stands, in words.
     pub now: String,
     /// Since when.

@@ -192,7 +192,14 @@ async fn members_releases_and_what_jobs_keep_are_filtered_and_checked() {
     let odd = v1::ListReleasesRequest { specialist: "A b".to_owned(), ..Default::default() };
     let storage = v1::GetStorageRequest { states: vec![0], ..Default::default() };
     let elsewhere = v1::GetStorageRequest { page: page(1, &token), ..Default::default() };
+    let of = |name: &str, token: &str| v1::GetEnergyRequest {
+        name: name.to_owned(),
+        page: page(1, token),
+        ..Default::default()
+    };
     for (status, says) in [
+        (operator.get_energy(of(&"x".repeat(65), "")).await.unwrap_err(), "name"),
+        (operator.get_energy(of("st", &token)).await.unwrap_err(), "list of what institutions have spent"),
         (operator.list_institutions(long).await.unwrap_err(), "name"),
         (operator.list_people(unknown).await.unwrap_err(), "states"),
         (operator.list_people(many).await.unwrap_err(), "found 33"),

@@ -1,29 +1,45 @@
 //! `eosfed-client jobs`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::ensure;
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use comfy_table::{ContentArrangement, Table, presets};
-use eosfed_client::document::{ClientJob, ClientJobs};
-use eosfed_client::jobs;
-use eosfed_common::clock::{Clock as _, SystemClock};
+use eosfed_client::document::{ClientJob, ClientJobs, JobStatus};
+use eosfed_client::jobs::{self, JobsQuery};
+use eosfed_common::clock::{Clock as _, SystemClock, Timestamp, moment};
 use eosfed_common::counted::counted;
 use eosfed_common::outln;
+use strum::VariantNames as _;
 
 use super::shared::{Output, site};
 
 /// List the jobs that have asked for work here: those that wait for an approval first, then the others by what
 /// was decided last. Reads the state folder only.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  eosfed-client jobs --state /srv/eosfed --waiting
+  eosfed-client jobs --state /srv/eosfed --status refused --status failed --since 7d")]
 pub(super) struct Jobs {
     /// The state folder.
     #[arg(long)]
     state: PathBuf,
     /// Only those that wait for an approval.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "statuses")]
     waiting: bool,
+    /// Only those that stand so; may be repeated.
+    #[arg(long = "status", value_name = "STATUS",
+        value_parser = PossibleValuesParser::new(JobStatus::VARIANTS).try_map(|word| word.parse::<JobStatus>()))]
+    statuses: Vec<JobStatus>,
+    /// Only those whose ids begin so.
+    #[arg(long, value_name = "JOB", default_value = "", hide_default_value = true)]
+    job: String,
+    /// Only those that stand so since this time or later: a time, a date, or how long ago, such as 2h or 7d.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    since: Option<Timestamp>,
     /// Most jobs.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
@@ -40,43 +56,51 @@ impl Jobs {
             "{} is not a state folder; `eosfed-client join` makes one",
             site.path().display()
         );
-        let mut found = jobs::read(&site, SystemClock.now())?;
-        if self.waiting {
-            found.jobs.retain(|job| job.waits_for_approval);
-        }
-        let all = found.jobs.len();
-        found.jobs.truncate(self.limit as usize);
+        let statuses = if self.waiting { vec![JobStatus::WaitsForApproval] } else { self.statuses };
+        let query = JobsQuery { job: self.job, statuses, since: self.since, most: self.limit as usize };
+        let narrowed = !query.statuses.is_empty() || !query.job.is_empty() || query.since.is_some();
+        let found = jobs::read(&site, &query, SystemClock.now())?;
         match self.output {
             Output::Json => outln!("{}", serde_json::to_string_pretty(&found)?),
-            Output::Text => print(&found, all, &self.state),
+            Output::Text => print(&found, narrowed, &self.state),
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn print(ClientJobs { jobs }: &ClientJobs, all: usize, state: &std::path::Path) {
-    if jobs.is_empty() {
-        outln!(
-            "no job has asked for work here; `eosfed-client log --state {}` has everything",
-            state.display()
-        );
-        return;
+fn print(found: &ClientJobs, narrowed: bool, state: &Path) {
+    let ClientJobs { jobs, more_jobs, older_entries } = found;
+    let state = state.display();
+    if jobs.is_empty() && narrowed {
+        outln!("no job matches; without `--waiting`, `--status`, `--job` and `--since`, all are listed");
+    } else if jobs.is_empty() {
+        outln!("no job has asked for work here; `eosfed-client log --state {state}` has everything");
+    } else {
+        outln!("{}", table(jobs));
     }
+    if *more_jobs > 0 {
+        outln!("and {}; `--limit` shows more", counted(*more_jobs, "more job"));
+    }
+    if *older_entries {
+        outln!(
+            "the site log has older entries, which were not read; \
+             `eosfed-client log --state {state} --job JOB` reads them"
+        );
+    }
+    if let Some(first) = jobs.iter().find(|job| job.status == JobStatus::WaitsForApproval) {
+        outln!(
+            "look at the terms: `eosfed-client approve {} --show --state {state}`; without `--show` it approves them",
+            first.job
+        );
+    }
+}
+
+fn table(jobs: &[ClientJob]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(["job", "name", "now", "since"]);
     for ClientJob { job, name, now, since, .. } in jobs {
         table.add_row([job.as_str(), name.as_deref().unwrap_or("–"), now, since]);
     }
-    outln!("{table}");
-    if all > jobs.len() {
-        outln!("{} of {}; `--limit` shows more", jobs.len(), counted(all, "job"));
-    }
-    if let Some(first) = jobs.iter().find(|job| job.waits_for_approval) {
-        outln!(
-            "look at the terms: `eosfed-client approve {} --show --state {}`; without `--show` it approves them",
-            first.job,
-            state.display()
-        );
-    }
+    table
 }

@@ -6,9 +6,6 @@ use serde::{Deserialize, Serialize};
 use crate::card::Energy;
 use crate::ids::InstitutionName;
 
-/// Most institutions in an [`EnergyView`].
-pub const MAX_ENERGY_INSTITUTIONS: usize = 500;
-
 /// Energy of the results that count, as institutions have reported it. The coordinator's own is not in it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EnergyView {
@@ -18,9 +15,9 @@ pub struct EnergyView {
     pub reported: u64,
     /// The energy of all of them; absent while none has reported.
     pub total: Option<Energy>,
-    /// What each institution has spent, most first, at most [`MAX_ENERGY_INSTITUTIONS`].
+    /// A page of what each institution has spent, most first.
     pub institutions: Vec<InstitutionEnergy>,
-    /// How many more there are.
+    /// How many come after the page.
     pub more_institutions: u32,
 }
 

@@ -13,7 +13,7 @@ mod specialist;
 mod storage;
 mod summary;
 
-pub use energy::{EnergyView, InstitutionEnergy, MAX_ENERGY_INSTITUTIONS};
+pub use energy::{EnergyView, InstitutionEnergy};
 pub use job::{ForkStep, JobState, JobView, Origin, TrainedHeadView, WholeJob};
 pub use member::{
     InstitutionView, MemberState, ONLINE_WITHIN, PersonView, Presence, SILENT_AFTER, SharedPolicyView,

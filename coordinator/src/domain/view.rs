@@ -31,7 +31,7 @@ use super::round::{Contribution, Participant, ParticipantState, Rejection, Round
 use super::target::HeadRef;
 use super::totals::totals;
 
-pub use energy::energy;
+pub use energy::{EnergyFilter, EnergyKey, EnergyPage, energy};
 pub(super) use list::{job_summary, release_summary};
 pub use overview::{Surroundings, overview};
 pub(crate) use overview::{certificates, late_round, silences};

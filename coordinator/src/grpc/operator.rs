@@ -288,9 +288,9 @@ impl Operator for Service {
 
     async fn get_energy(
         &self,
-        _: Request<v1::GetEnergyRequest>,
+        request: Request<v1::GetEnergyRequest>,
     ) -> Result<Response<v1::GetEnergyResponse>, Status> {
-        reply(self.energy())
+        reply(self.energy(request.into_inner()))
     }
 
     async fn get_storage(

@@ -81,7 +81,7 @@ fn by_institution(energy: &EnergyView) -> Markup {
     html! {
         (table("Energy by institution", &[words("Institution"), numbers("Jobs"), words("Energy")], &rows))
         @if energy.more_institutions > 0 {
-            p.of { "and " (counted(energy.more_institutions, "more institution")) }
+            p.of { "and " (counted(energy.more_institutions, "more institution")) "; " code { "eosfed energy --all" } " lists them" }
         }
     }
 }

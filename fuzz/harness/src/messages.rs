@@ -25,7 +25,7 @@ use eosfed_common::view::{
 };
 use eosfed_coordinator::domain::listing::{InstitutionKey, JobKey, PersonKey, ReleaseKey, SpecialistKey};
 use eosfed_coordinator::domain::paging::{Key, PageRequest};
-use eosfed_coordinator::domain::view::StorageKey;
+use eosfed_coordinator::domain::view::{EnergyKey, StorageKey};
 use eosfed_coordinator::domain::{JobRef, SpecialistRef};
 use eosfed_proto::v1;
 use eosfed_testkit::assignments::blob;
@@ -283,7 +283,9 @@ table! {
     GetOverviewResponse: |bytes| fields::<v1::GetOverviewResponse>(bytes, |m| {
         Ok(serde_json::from_str::<Overview>(&m.overview_json).is_ok())
     }),
-    GetEnergyRequest: free::<v1::GetEnergyRequest>,
+    GetEnergyRequest: |bytes| fields::<v1::GetEnergyRequest>(bytes, |m| {
+        Ok(printable("name", &m.name, 0..=256).is_ok() && page::<EnergyKey>(m.page.as_ref()))
+    }),
     GetEnergyResponse: |bytes| fields::<v1::GetEnergyResponse>(bytes, |m| {
         Ok(serde_json::from_str::<EnergyView>(&m.energy_json).is_ok())
     }),

@@ -211,3 +211,50 @@ fn of_job(job: &Job, present: &BTreeSet<Digest>) -> JobStorage {
     }
     row
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::testing::{enrolled, finished_one_shot};
+
+    /// A job with this number whose closed rounds keep each so many bytes.
+    fn keeping(number: u8, bytes: &[u64]) -> Job {
+        let mut federation = Federation::default();
+        federation.merge(enrolled(&["west", "east"]));
+        let outcome = finished_one_shot(&federation);
+        let closed = outcome.job.closed.iter().next_back().unwrap().clone();
+        let mut job = outcome.job;
+        Arc::make_mut(&mut job.definition).id = format!("j-{number:08x}").parse().unwrap();
+        let rounds = bytes.iter().zip(0..).map(|(size, at)| {
+            let blobs = vec![BlobRef { digest: Digest::of(&[number, at]), size: *size }];
+            RoundSummary { blobs, ..closed.clone() }
+        });
+        job.closed = Arc::new(rounds.collect());
+        job
+    }
+
+    #[test]
+    fn jobs_are_listed_by_what_they_keep_and_then_by_id() {
+        let mut federation = Federation::default();
+        for job in [keeping(1, &[5, 6]), keeping(2, &[40]), keeping(3, &[]), keeping(4, &[11])] {
+            federation.jobs.insert(job.id.clone(), job);
+        }
+        let listed = |present: &BTreeSet<Digest>| -> Vec<(String, u64)> {
+            let rows = jobs(&federation, |_| true, present).into_values();
+            rows.map(|one| (one.job.to_string(), one.update_bytes + one.global_bytes)).collect()
+        };
+        let of = |rows: &[(u8, u64)]| -> Vec<(String, u64)> {
+            rows.iter().map(|(number, bytes)| (format!("j-{number:08x}"), *bytes)).collect()
+        };
+        let present = known_blobs(&federation);
+        assert_eq!(
+            listed(&present),
+            of(&[(2, 40), (1, 11), (4, 11)]),
+            "a job that keeps nothing is not listed"
+        );
+        let without_the_largest = present.into_iter().filter(|one| *one != Digest::of(&[2, 0])).collect();
+        assert_eq!(listed(&without_the_largest), of(&[(1, 11), (4, 11), (2, 0)]), "files that exist count");
+    }
+}

@@ -1,12 +1,16 @@
-//! What is seen of the whole federation: the overview, and a way into the dashboard.
+//! What is seen of the whole federation: the overview, energy, and a way into the dashboard.
 
+use eosfed_common::clock::Timestamp;
+use eosfed_common::printable::MAX_WORD;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_proto::v1;
+use eosfed_transport::wire::printable;
 use tonic::Request;
 
 use super::Service;
+use super::listing::read_page;
 use crate::domain::paging::document;
-use crate::domain::view;
+use crate::domain::view::{self, EnergyFilter, EnergyPage};
 use crate::grpc::access;
 use crate::sessions::{LINK_VALID, Viewer};
 
@@ -15,8 +19,14 @@ impl Service {
         Ok(v1::GetOverviewResponse { overview_json: document(&self.0.overviews.now().await)? })
     }
 
-    pub(super) fn energy(&self) -> Result<v1::GetEnergyResponse, Refusal> {
-        Ok(v1::GetEnergyResponse { energy_json: document(&self.0.engine.read(view::energy))? })
+    pub(super) fn energy(&self, request: v1::GetEnergyRequest) -> Result<v1::GetEnergyResponse, Refusal> {
+        let v1::GetEnergyRequest { page, name, since } = request;
+        printable("name", &name, 0..=MAX_WORD)?;
+        let filter = EnergyFilter { name, since: (since > 0).then_some(Timestamp(since)) };
+        let page = read_page(page)?;
+        let EnergyPage { view, next } = self.0.engine.read(|state| view::energy(state, &filter, &page))?;
+        let page = v1::PageResponse { next_token: next, remaining: view.more_institutions.into() };
+        Ok(v1::GetEnergyResponse { energy_json: document(&view)?, page: Some(page) })
     }
 
     /// A link with which the caller's browser sees what the caller's role sees.

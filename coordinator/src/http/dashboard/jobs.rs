@@ -2,6 +2,7 @@
 
 use axum::extract::{Path, Query, State};
 use eosfed_common::ids::JobId;
+use eosfed_common::paging::MAX_LIMIT;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::view::{JobState, JobView, RoundSummary, RoundView};
 use eosfed_dashboard::page::{self, EnergyPage, JobPage, JobsPage, Pager, RoundPage, ScoreRow, path};
@@ -16,7 +17,7 @@ use crate::domain::Job;
 use crate::domain::listing::JobFilter;
 use crate::domain::paging::PageRequest;
 use crate::domain::round::{AttemptId, RoundKind};
-use crate::domain::view;
+use crate::domain::view::{self, EnergyFilter};
 
 /// Closed rounds on the page of a job.
 const ROUNDS: usize = 25;
@@ -202,8 +203,12 @@ pub(super) async fn energy(
     Query(Listed { after }): Query<Listed>,
 ) -> Result<Html, Trouble> {
     let wanted = PageRequest::read(PAGE, &after)?;
-    let (page, energy) =
-        dashboard.engine.read(|state| (state.list_jobs(&JobFilter::default(), &wanted), view::energy(state)));
+    let most = PageRequest::read(MAX_LIMIT, "")?;
+    let (page, spent) = dashboard.engine.read(|state| {
+        let jobs = state.list_jobs(&JobFilter::default(), &wanted);
+        (jobs, view::energy(state, &EnergyFilter::default(), &most))
+    });
+    let energy = spent?.view;
     let (listed, pager) = read(page?, path::ENERGY, after.is_empty())?;
     Ok(Html(page::energy(&visitor.shell, &EnergyPage { energy: &energy, listed: &listed, pager })))
 }
