@@ -111,9 +111,9 @@ eosfed release show
 say "A researcher pulls the release and trains small heads on a few labels"
 release=$results/release
 eosfed release pull --to "$release"
-names=$(eosfed --output json release show | "$python" -c '
-import json, sys
-print(" ".join(card["name"] for card in json.load(sys.stdin)["specialists"]))')
+eosfed --output json release show > "$results/release.json"
+# Each specialist is compared with random weights over the same bands.
+"$python" "$here/earned.py" plan "$results/release.json" "$results/baselines.json" > "$results/heads.txt"
 [[ $story == landsat ]] && size=(--input-size 64) || size=()
 fit() { # NAME ENCODERS
     "$bin/eosfed-trainer" fit --release "$release" --data "$data/label" --encoders "$2" --name "$1" \
@@ -123,8 +123,7 @@ fit() { # NAME ENCODERS
 # Two at a time: a head is small, and gains little from a second thread.
 heads=(ensemble)
 waiting=("ensemble all")
-for name in $names; do heads+=("$name") waiting+=("$name $name"); done
-heads+=(random-encoder) waiting+=("random-encoder random:$seed")
+while read -r name encoders; do heads+=("$name") waiting+=("$name ${encoders/SEED/$seed}"); done < "$results/heads.txt"
 while [[ ${#waiting[@]} -gt 0 ]]; do
     pids=()
     for pair in "${waiting[@]:0:2}"; do
@@ -154,6 +153,9 @@ for name in "${heads[@]}"; do folders+=("$results/heads/$name"); done
     --threads 2 2> "$logs/score.txt" || { cat "$logs/score.txt" >&2; exit 1; }
 cp "$results"/scores/* "$results/"
 rm -r "$results/scores"
+say "What training has earned: each specialist beside random weights over the same bands"
+"$python" "$here/earned.py" compare "$results/results.json" "$results/baselines.json"
+rm "$results/heads.txt" "$results/baselines.json" "$results/release.json"
 
 # ---- what left -----------------------------------------------------------------------------------
 say "What has left each institution"

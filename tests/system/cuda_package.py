@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Installs the package eosfed-trainer-cuda on a Debian, as an institution with a GPU does: with a network that
-fails once, and without one from a folder of wheels. Nothing here needs a GPU.
+"""Installs the package eosfed-trainer-cuda on a Debian, as an institution with a GPU does: over a network,
+interrupted once, and without a network from a folder of wheels. Nothing here needs a GPU.
 
 It downloads 2.3 GB twice and takes 12 GB of disk meanwhile, so it is not part of the gate:
 `make cuda-package-test`.
@@ -9,6 +9,7 @@ It downloads 2.3 GB twice and takes 12 GB of disk meanwhile, so it is not part o
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,10 +20,12 @@ import machine
 from machine import Failed
 
 PACKAGE = "eosfed-trainer-cuda"
-LIBRARIES = "usr/lib/eosfed-trainer-cuda/libtorch"
+STATE = f"dpkg-query --show --showformat='${{Status}}' {PACKAGE}"
+INSTALLED = "install ok installed"
+LIBRARIES = "usr/lib/eosfed-trainer-cuda"
 # Most seconds for a download of 2.3 GB, and for unpacking it.
 DOWNLOAD_SECONDS = 3600
-# How much has arrived when the network fails.
+# How much has arrived when the machine goes down.
 ENOUGH = 200_000_000
 # How this machine reaches its package index: pip's settings and the certificates that it trusts.
 FROM_HERE = ["/etc/pip.conf", "/etc/ssl/certs/ca-certificates.crt"]
@@ -69,23 +72,24 @@ def expect(said, *words):
             raise Failed(f"it should say `{word}`, and says:\n{said[-3000:]}")
 
 
-def installs_over_a_network_that_fails(root):
-    """The network fails while the package is configured; `dpkg --configure` goes on where it was."""
+def goes_on_after_an_interruption(root):
+    """The machine goes down while the package is configured; then there is no network; then `dpkg --configure` goes on."""
     started = root.start("dpkg -i /srv/package.deb")
     while root.size(LIBRARIES) < ENOUGH:
         if started.poll() is not None:
             raise Failed(f"it ended before enough had arrived:\n{started.communicate()[0][-3000:]}")
         time.sleep(0.5)
-    started.terminate()
+    # Its first process takes all others with it.
+    first = Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text().split()[0]
+    os.kill(int(first), signal.SIGKILL)
     started.communicate(timeout=60)
     arrived = root.size(LIBRARIES)
-    state = root.run(f"dpkg-query --show --showformat='${{Status}}' {PACKAGE}")
-    if state == "install ok installed":
+    if INSTALLED in root.run(STATE):
         raise Failed("the package counts as installed without its libraries")
     expect(root.run("dpkg --configure eosfed-trainer-cuda", code=1, network=False),
            "the libraries are not complete", "EOSFED_WHEELS=DIR")
     kept = root.size(LIBRARIES)
-    print(f"  arrived before the network failed: {arrived / 1e6:.0f} MB, kept: {kept / 1e6:.0f} MB", flush=True)
+    print(f"  arrived before: {arrived / 1e6:.0f} MB, kept: {kept / 1e6:.0f} MB", flush=True)
     if kept < ENOUGH:
         raise Failed("what had arrived was given up")
     root.run(f"dpkg --configure {PACKAGE}")
@@ -94,8 +98,8 @@ def installs_over_a_network_that_fails(root):
 
 def is_whole(root):
     """The package is installed, its program opens libtorch's CUDA part, and no wheel is left."""
-    expect(root.run(f"dpkg-query --show --showformat='${{Status}}' {PACKAGE}"), "install ok installed")
-    if list((root.path / LIBRARIES).parent.rglob("*.whl")):
+    expect(root.run(STATE), INSTALLED)
+    if list((root.path / LIBRARIES).rglob("*.whl")):
         raise Failed("wheels are left")
     said = root.run("eosfed-trainer device", network=False)
     if "was not found" in said:
@@ -106,7 +110,7 @@ def is_whole(root):
 def is_removed(root):
     """Nothing of the package is left after `dpkg --purge`."""
     root.run(f"dpkg --purge {PACKAGE}", network=False)
-    left = [place for place in ["usr/lib/eosfed-trainer-cuda", "usr/bin/eosfed-trainer", "usr/share/eosfed-trainer-cuda"]
+    left = [place for place in [LIBRARIES, "usr/bin/eosfed-trainer", "usr/share/eosfed-trainer-cuda"]
             if (root.path / place).exists()]
     if left:
         raise Failed(f"left after the purge: {', '.join(left)}")
@@ -141,7 +145,7 @@ def main():
         root = Root(folder)
         root.run("apt-get update -q && apt-get install -q -y --no-install-recommends python3 python3-pip ca-certificates zlib1g")
         shutil.copy(asked.package, root.path / "srv/package.deb")
-        for step in [installs_over_a_network_that_fails, installs_from_a_folder]:
+        for step in [goes_on_after_an_interruption, installs_from_a_folder]:
             started = time.monotonic()
             print(f"{step.__name__}: {step.__doc__}", flush=True)
             step(root)

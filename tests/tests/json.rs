@@ -98,10 +98,16 @@ fn every_command_prints_json_of_its_published_schema() {
     let spent = energy["institutions"].as_array().unwrap();
     assert_eq!((spent.len(), &spent[0]["energy"]["source"]), (2, &"unavailable".into()), "{energy:#}");
     let west = ask(&["energy", "--name", "we", "--since", "1h"]);
-    assert_eq!(west["institutions"], serde_json::json!([spent.iter().find(|one| one["institution"] == "west")]));
+    assert_eq!(
+        west["institutions"],
+        serde_json::json!([spent.iter().find(|one| one["institution"] == "west")])
+    );
     assert_eq!((&west["total"], &west["jobs"]), (&energy["total"], &energy["jobs"]), "sums are of all");
     let first = ask(&["energy", "--limit", "1"]);
-    assert_eq!((first["institutions"].as_array().unwrap().len(), &first["more_institutions"]), (1, &1.into()));
+    assert_eq!(
+        (first["institutions"].as_array().unwrap().len(), &first["more_institutions"]),
+        (1, &1.into())
+    );
     let jobs = ask(&["job", "list"]);
     let with_energy = jobs.as_array().unwrap().iter().filter(|job| job["energy"].is_object()).count();
     assert_eq!(energy["reported"], with_energy, "{energy:#}");

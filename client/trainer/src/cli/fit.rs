@@ -33,7 +33,8 @@ pub(super) struct FitArguments {
     /// Labelled data: a dataset.toml or its folder. Its training part is learned from.
     #[arg(long)]
     data: PathBuf,
-    /// Encoders: `all`, names joined by commas, or `random[:SEED]` for one with untrained weights.
+    /// Encoders: `all`, names joined by commas, or `random[:SEED[:BANDS]]` for one with untrained weights, over all
+    /// bands of the data or over these, such as `random:0:red,green,blue`.
     #[arg(long, default_value = "all")]
     encoders: EncoderChoice,
     /// Folder for the head.

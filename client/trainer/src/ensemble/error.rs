@@ -26,6 +26,9 @@ pub enum EnsembleError {
     /// A picture cannot be drawn.
     #[error(transparent)]
     Plot(#[from] PlotError),
+    /// The choice of encoders does not fit the data.
+    #[error("--encoders: {0}")]
+    Choice(String),
     /// A file of the release or of a head is missing, damaged or not what it should be.
     #[error("{file}: {reason}")]
     File {

@@ -219,7 +219,7 @@ fn describe(
 ) -> Result<(HeadFile, Vec<String>, Option<SampleSource>), EnsembleError> {
     let config = parts.dataset().config();
     let own = match options.encoders {
-        EncoderChoice::Random(_) => Some(parts.source(Split::Train, &config.bands)?),
+        EncoderChoice::Random { .. } => Some(parts.source(Split::Train, &config.bands)?),
         EncoderChoice::All | EncoderChoice::Named(_) | EncoderChoice::Given(_) => None,
     };
     let normalisation = own.as_ref().map(|source| train::entries(source.facts().statistics.clone()));

@@ -25,8 +25,13 @@ pub enum EncoderChoice {
     All,
     /// The encoders with these names.
     Named(Vec<SpecialistName>),
-    /// One with random weights of this seed, as a baseline.
-    Random(u64),
+    /// One with random weights, as a baseline.
+    Random {
+        /// The seed of its weights.
+        seed: u64,
+        /// Its bands, by name; empty: all of the data.
+        bands: Vec<String>,
+    },
     /// The encoders of another head.
     Given(Vec<HeadEncoder>),
 }
@@ -37,14 +42,17 @@ impl std::str::FromStr for EncoderChoice {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once(':') {
             _ if text == "all" => Ok(Self::All),
-            None if text == "random" => Ok(Self::Random(0)),
-            Some(("random", seed)) => seed
-                .parse()
-                .map(Self::Random)
-                .map_err(|_| format!("`{seed}` is not a seed: use a whole number")),
+            None if text == "random" => Ok(Self::Random { seed: 0, bands: Vec::new() }),
+            Some(("random", rest)) => {
+                let (seed, bands) = rest.split_once(':').unwrap_or((rest, ""));
+                let seed = seed.parse().map_err(|_| format!("`{seed}` is not a seed: use a whole number"))?;
+                let bands = bands.split(',').map(str::trim).filter(|band| !band.is_empty());
+                Ok(Self::Random { seed, bands: bands.map(ToOwned::to_owned).collect() })
+            }
             _ => {
                 let names: Result<Vec<_>, _> = text.split(',').map(|name| name.trim().parse()).collect();
-                names.map(Self::Named).map_err(|error| format!("{error}; or use `all` or `random[:SEED]`"))
+                let known = "or use `all` or `random[:SEED[:BANDS]]`";
+                names.map(Self::Named).map_err(|error| format!("{error}; {known}"))
             }
         }
     }
@@ -106,7 +114,7 @@ impl Release {
                 };
                 names.iter().map(find).collect()
             }
-            EncoderChoice::Random(_) | EncoderChoice::Given(_) => Ok(Vec::new()),
+            EncoderChoice::Random { .. } | EncoderChoice::Given(_) => Ok(Vec::new()),
         }
     }
 
@@ -138,8 +146,8 @@ impl Release {
     }
 
     /// The entries of the chosen encoders in a head file for data with these bands, and notes about bands
-    /// that were not found by name. A random encoder takes all bands, normalised by `normalisation`, and
-    /// has the backbone of the release's first specialist.
+    /// that were not found by name. A random encoder takes its bands, normalised by `normalisation`, which has all of
+    /// the data, and has the backbone of the release's first specialist.
     ///
     /// # Errors
     /// As [`Release::cards`], or if the data lack bands of an encoder.
@@ -150,10 +158,11 @@ impl Release {
         rule: BandRule,
         normalisation: &[BandNormalisation],
     ) -> Result<(Vec<HeadEncoder>, Vec<String>), EnsembleError> {
-        if let EncoderChoice::Random(seed) = choice {
+        if let EncoderChoice::Random { seed, bands: wanted } = choice {
             let backbone =
                 self.manifest.specialists.first().map_or(Backbone::Atto, |card| card.model.backbone);
-            return Ok((vec![HeadEncoder::random(backbone, *seed, normalisation)], Vec::new()));
+            let its_own = chosen(wanted, normalisation).map_err(EnsembleError::Choice)?;
+            return Ok((vec![HeadEncoder::random(backbone, *seed, &its_own)], Vec::new()));
         }
         if let EncoderChoice::Given(encoders) = choice {
             return Ok((encoders.clone(), Vec::new()));
@@ -229,18 +238,54 @@ impl Release {
     }
 }
 
+/// The entries of these bands, in their order; all of them if there are no names.
+fn chosen(bands: &[String], all: &[BandNormalisation]) -> Result<Vec<BandNormalisation>, String> {
+    if bands.is_empty() {
+        return Ok(all.to_vec());
+    }
+    let find = |band: &String| {
+        all.iter().find(|entry| entry.band == *band).cloned().ok_or_else(|| {
+            let there: Vec<_> = all.iter().map(|entry| entry.band.as_str()).collect();
+            format!("the data have no band `{band}` for a random encoder; they have {}", there.join(", "))
+        })
+    };
+    bands.iter().map(find).collect()
+}
+
 #[cfg(test)]
 mod tests {
+    use eosfed_common::finite::Finite;
+
     use super::*;
 
     #[test]
     fn choices_are_parsed() {
         assert_eq!("all".parse(), Ok(EncoderChoice::All));
-        assert_eq!("random:7".parse(), Ok(EncoderChoice::Random(7)));
+        let random = |seed, bands: &[&str]| {
+            Ok(EncoderChoice::Random { seed, bands: bands.iter().map(ToString::to_string).collect() })
+        };
+        assert_eq!("random".parse(), random(0, &[]));
+        assert_eq!("random:7".parse(), random(7, &[]));
+        assert_eq!("random:7:red, nir".parse(), random(7, &["red", "nir"]));
         let names = ["west-rgb", "shared"].map(|name| name.parse().unwrap()).to_vec();
         assert_eq!("west-rgb, shared".parse(), Ok(EncoderChoice::Named(names)));
-        for bad in ["random:x", "West", "", "a,,b"] {
+        for bad in ["random:x", "random:x:red", "West", "", "a,,b"] {
             assert!(bad.parse::<EncoderChoice>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_random_encoder_takes_the_bands_that_are_named() {
+        let of = |band: &str, mean| BandNormalisation {
+            band: band.to_owned(),
+            mean: Finite::literal(mean),
+            std: Finite::literal(1.0),
+        };
+        let all = [of("red", 1.0), of("green", 2.0), of("nir", 3.0)];
+        assert_eq!(chosen(&[], &all).unwrap(), all);
+        let two = ["nir", "red"].map(ToOwned::to_owned);
+        assert_eq!(chosen(&two, &all).unwrap(), [all[2].clone(), all[0].clone()]);
+        let refused = chosen(&["swir16".to_owned()], &all).unwrap_err();
+        assert!(refused.contains("`swir16`") && refused.contains("they have red, green, nir"), "{refused}");
     }
 }
