@@ -27,9 +27,13 @@ pub(super) fn check(path: &Path, output: Output) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The text of a plan, and the plan; warnings about it go to standard error.
 fn read(path: &Path) -> anyhow::Result<(String, JobSpec)> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let spec = JobSpec::parse(&text).map_err(|error| anyhow!("{}: {error}", path.display()))?;
+    for warning in spec.warnings() {
+        errln!("warning: {warning}");
+    }
     Ok((text, spec))
 }
 
@@ -81,10 +85,7 @@ async fn submit(
     watch: bool,
     output: Output,
 ) -> anyhow::Result<ExitCode> {
-    let (plan_toml, spec) = read(path)?;
-    for warning in spec.warnings() {
-        errln!("warning: {warning}");
-    }
+    let (plan_toml, _) = read(path)?;
     let request = v1::SubmitJobRequest { plan_toml, idempotency_key: key() };
     let answer = connection.operator.submit_job(request).await;
     let job = connection.answer(answer)?.job;

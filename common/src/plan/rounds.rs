@@ -68,6 +68,32 @@ impl RoundsPlan {
             asynchronous: None,
         }
     }
+
+    /// What `top-k` costs with these rounds and this strategy, in sentences.
+    pub(super) fn sparse_warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if !self.encodings.contains(&Encoding::TopK) {
+            return warnings;
+        }
+        if matches!(self.strategy, Strategy::Median | Strategy::TrimmedMean { .. }) {
+            warnings.push(format!(
+                "`rounds.encodings` `top-k` with `rounds.strategy` `{}`: where most institutions send nothing for a \
+                 value, it does not move; `multi-krum` and `geometric-median` go with `top-k` (docs/robustness.md)",
+                self.strategy.name()
+            ));
+        }
+        let sent = self.top_k_share * f64::from(self.count);
+        if sent < 1.0 {
+            warnings.push(format!(
+                "`rounds.encodings` `top-k` with `rounds.top_k_share` {} and `rounds.count` {}: an institution sends \
+                 at most {:.0} % of the values in the whole job; use more rounds, a larger share, or `int8`",
+                self.top_k_share,
+                self.count,
+                100.0 * sent
+            ));
+        }
+        warnings
+    }
 }
 
 /// Buffered asynchronous rounds (FedBuff, Nguyen et al. 2022): a round closes with `participation.max`

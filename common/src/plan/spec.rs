@@ -429,6 +429,8 @@ impl JobSpec {
             ));
         }
         warnings
+            .extend(self.federated().map(|training| training.rounds.sparse_warnings()).unwrap_or_default());
+        warnings
     }
 
     /// The federated training, in the kinds of jobs that have it.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::weights::Encoding;
 
 // The texts of the test kit: its types would be of another copy of this crate.
 const ROUNDS: &str = include_str!("../../../tests/kit/plans/rounds.toml");
@@ -332,6 +333,29 @@ fn a_plan_that_may_publish_one_update_is_warned_of() {
     for plan in [ROUNDS, ONE_SHOT, EVALUATION, STATISTICS] {
         assert_eq!(JobSpec::parse(plan).unwrap().warnings(), Vec::<String>::new());
     }
+}
+
+#[test]
+fn a_plan_whose_sparse_updates_lose_accuracy_is_warned_of() {
+    let warnings = |strategy: &str, count: u32, sparse: &str| {
+        let plan = ROUNDS.replace("name = \"fed-prox\", mu = 0.01", strategy);
+        let mut spec = JobSpec::parse(&plan).unwrap();
+        let JobSpec::Rounds(rounds) = &mut spec else { panic!("not of rounds") };
+        let rounds = &mut rounds.federated.rounds;
+        *rounds = RoundsPlan { count, ..rounds.clone() };
+        if !sparse.is_empty() {
+            rounds.encodings = vec![Encoding::Int8, Encoding::TopK];
+            rounds.top_k_share = sparse.parse().unwrap();
+        }
+        spec.warnings()
+    };
+    assert_eq!(warnings("name = \"fed-avg\"", 12, ""), Vec::<String>::new());
+    assert_eq!(warnings("name = \"fed-avg\"", 10, "0.1"), Vec::<String>::new());
+    let [few] = &warnings("name = \"fed-avg\"", 12, "0.01")[..] else { panic!("one warning") };
+    assert!(few.contains("at most 12 % of the values") && few.contains("`rounds.count` 12"), "{few}");
+    let [median] = &warnings("name = \"median\"", 10, "0.1")[..] else { panic!("one warning") };
+    assert!(median.contains("`median`") && median.contains("does not move"), "{median}");
+    assert_eq!(warnings("name = \"trimmed-mean\", trim = 0.2", 5, "0.1").len(), 2);
 }
 
 #[test]
