@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use eosfed_common::band_values::BandValues;
 use eosfed_common::card::BandNormalisation;
 use eosfed_common::outln;
 use eosfed_common::plan::{JobKind, JobSpec};
@@ -111,11 +112,18 @@ fn show_job(job: &JobView) {
 fn given(bands: &[BandNormalisation]) -> String {
     use fmt::Write as _;
     let mut table = "[normalisation]\nfrom = \"given\"\nbands = [\n".to_owned();
-    for BandNormalisation { band, mean, std } in bands {
+    for BandNormalisation { band, mean, std, values } in bands {
         let band = toml::Value::String(band.clone());
-        let _ = writeln!(table, "  {{ band = {band}, mean = {:?}, std = {:?} }},", mean.get(), std.get());
+        let values = values.map(|values| format!(", values = {}", toml_of(&values))).unwrap_or_default();
+        let _ =
+            writeln!(table, "  {{ band = {band}, mean = {:?}, std = {:?}{values} }},", mean.get(), std.get());
     }
     table + "]"
+}
+
+/// Unit and range as an inline table.
+fn toml_of(values: &BandValues) -> String {
+    toml::Value::try_from(values).map_or_else(|_| String::new(), |value| value.to_string())
 }
 
 /// The heading of a round.

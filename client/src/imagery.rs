@@ -1,5 +1,5 @@
 //! What the daemon itself reads of the private imagery: whether it can serve an assignment, and the moments
-//! of its bands. This gives out counts and moments only.
+//! of its bands. This gives out counts, moments, units and ranges only.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use eosfed_common::model::STRIDE;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::task::DecodedSamples;
 use eosfed_data::{
-    DataError, Dataset, DatasetConfig, Limits, SampleCache, SampleSource, Split, fits_encoders,
+    DataError, Dataset, DatasetConfig, Limits, PartFacts, SampleCache, SampleSource, Split, fits_encoders,
 };
 
 use crate::condition::{ConditionKind, LocalCondition};
@@ -252,12 +252,13 @@ fn moments(
     for finding in &source.facts().findings {
         tracing::warn!("{finding}");
     }
-    let statistics = source.facts().statistics.clone();
-    let moments = statistics.into_iter().map(|entry| BandMoments {
+    let PartFacts { statistics, values, .. } = source.facts().clone();
+    let moments = statistics.into_iter().zip(values).map(|(entry, values)| BandMoments {
         band: entry.band,
         count: entry.count,
         mean: Finite::new(entry.mean).expect(FINITE),
         m2: Finite::new(entry.m2).expect(FINITE),
+        values,
     });
     Ok(moments.collect())
 }

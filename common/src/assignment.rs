@@ -7,6 +7,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::band_values::BandValues;
 use crate::card::BandNormalisation;
 use crate::clock::Timestamp;
 use crate::digest::Digest;
@@ -389,6 +390,9 @@ pub struct BandMoments {
     pub mean: Finite,
     /// Sum of squared deviations from the mean.
     pub m2: Finite,
+    /// What the numbers look like: unit and range.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub values: Option<BandValues>,
 }
 
 /// The result of a statistics round at one institution.

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::Display;
 
+use crate::band_values::BandValues;
 use crate::clock::Timestamp;
 use crate::digest::Digest;
 use crate::finite::Finite;
@@ -28,6 +29,9 @@ pub struct BandNormalisation {
     pub mean: Finite,
     /// The divisor; positive.
     pub std: Finite,
+    /// What its numbers look like: unit and range. Unknown on cards of before, and where a plan does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub values: Option<BandValues>,
 }
 
 /// The source of an energy figure, which tells how reliable it is.

@@ -164,6 +164,10 @@ pub struct HeadFile {
     /// institutions report with the same value.
     #[serde(default)]
     pub imagery: Imagery,
+    /// Moments, unit and range of the bands that it was trained on. Unknown for a head that was trained in rounds, and
+    /// for one of before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub statistics: Vec<BandNormalisation>,
     /// Labelled samples it was trained on.
     pub samples: usize,
     /// How it was trained. Absent if nothing was trained.
@@ -196,6 +200,7 @@ impl HeadFile {
             input_size: training.input_size,
             antialias: training.antialias,
             imagery: Imagery::default(),
+            statistics: Vec::new(),
             samples: 0,
             training: Some(HeadTraining::planned(training, spec.seed)),
         }
@@ -213,6 +218,12 @@ impl HeadFile {
             ));
         }
         self.imagery.check()?;
+        for BandNormalisation { band, std, values, .. } in &self.statistics {
+            if **std <= 0.0 {
+                return Err(format!("`statistics`: the `std` of band `{band}` must be above 0, found `{std}`"));
+            }
+            values.map_or(Ok(()), |values| values.check()).map_err(|rule| format!("`statistics`: `{band}`: {rule}"))?;
+        }
         self.composition.check(&self.encoder_dims())?;
         for encoder in &self.encoders {
             let name = &encoder.name;

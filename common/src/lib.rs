@@ -5,6 +5,7 @@
 
 pub mod ablation;
 pub mod assignment;
+pub mod band_values;
 pub mod bands;
 pub mod canonical;
 pub mod card;

@@ -291,7 +291,7 @@ fn requests(job: &str, assignment: &str, token: &str) -> Vec<Call> {
         samples: 9,
         metrics: metrics(),
         scoring: scoring(),
-        normalisation: vec![v1::BandNormalisation { band: "red".to_owned(), mean: 0.0, std: 1.0 }],
+        normalisation: vec![v1::BandNormalisation { band: "red".to_owned(), mean: 0.0, std: 1.0, values: None }],
         energy: energy(),
         initial: Some(v1::InitialFile { file: "atto.safetensors".to_owned(), digest: digest.clone() }),
         imagery: None,
@@ -325,7 +325,7 @@ fn requests(job: &str, assignment: &str, token: &str) -> Vec<Call> {
         },
         "submit_statistics": v1::SubmitStatisticsRequest {
             assignment: assignment.clone(), lease_token: token.clone(), idempotency_key: key(),
-            bands: vec![v1::BandMoments { band: "red".to_owned(), count: 1, mean: 0.0, m2: 0.0 }],
+            bands: vec![v1::BandMoments { band: "red".to_owned(), count: 1, mean: 0.0, m2: 0.0, values: None }],
             signature: proof.clone(),
         },
         "submit_evaluation": v1::SubmitEvaluationRequest {

@@ -68,7 +68,7 @@ async fn every_other_message_is_small() {
     refused.push(participant.hello(hello).await.unwrap_err());
     let beat = v1::HeartbeatRequest { assignment: bulk.clone(), ..Default::default() };
     refused.push(participant.heartbeat(beat).await.unwrap_err());
-    let band = v1::BandMoments { band: bulk.clone(), count: 1, mean: 0.0, m2: 0.0 };
+    let band = v1::BandMoments { band: bulk.clone(), count: 1, mean: 0.0, m2: 0.0, values: None };
     let statistics = v1::SubmitStatisticsRequest { bands: vec![band], ..Default::default() };
     refused.push(participant.submit_statistics(statistics).await.unwrap_err());
     let metric = v1::Metric { name: bulk.clone(), value: 0.0 };
@@ -149,7 +149,7 @@ async fn an_upload_that_is_not_a_model_is_not_kept() {
         samples: 3,
         metrics: Vec::new(),
         scoring: None,
-        normalisation: vec![v1::BandNormalisation { band: "red".to_owned(), mean: 0.0, std: 1.0 }],
+        normalisation: vec![v1::BandNormalisation { band: "red".to_owned(), mean: 0.0, std: 1.0, values: None }],
         energy: Some(v1::Energy { kwh: 0.0, source: v1::EnergySource::Unavailable.into(), co2e_grams: None }),
         initial: None,
         imagery: None,

@@ -287,6 +287,9 @@ impl<C: Coordinator> Submission<C> {
     ) -> Result<Timestamp, NotSent> {
         self.ask_policy()?;
         let mut report = report.clone();
+        if !self.allows(Egress::Statistics)? {
+            report.normalisation.iter_mut().for_each(|band| band.values = None);
+        }
         let provenance = self.allows(Egress::Provenance)?;
         report.energy = self.energy_to_send(report.energy, provenance);
         let submission = EvaluationSubmission {
@@ -323,6 +326,9 @@ impl<C: Coordinator> Submission<C> {
         if !metrics {
             report.metrics = BTreeMap::new();
             report.scoring = None;
+        }
+        if !self.allows(Egress::Statistics)? {
+            report.normalisation.iter_mut().for_each(|band| band.values = None);
         }
         let provenance = self.allows(Egress::Provenance)?;
         report.energy = self.energy_to_send(report.energy, provenance);

@@ -49,7 +49,7 @@ pub enum Egress {
     Updates,
     /// Losses and validation scores.
     Metrics,
-    /// Moments of each band.
+    /// Moments of each band, the unit of its numbers and the range of 98 % of them.
     Statistics,
     /// Energy spent and its emissions, and the size and resolution of tiles.
     Provenance,

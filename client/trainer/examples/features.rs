@@ -81,6 +81,7 @@ fn head(release: &Release) -> anyhow::Result<HeadFile> {
         input_size: None,
         antialias: false,
         imagery: Imagery::default(),
+        statistics: Vec::new(),
         samples: 0,
         training: None,
     })

@@ -53,6 +53,7 @@ fn whole(folder: &Path, head: &Path) -> PredictOptions {
         nodata: None,
         window: Some(64),
         overlap: Some(16),
+        strict: false,
         output: folder.join("map.tif"),
         preview: Some(folder.join("map.png")),
     }
@@ -223,6 +224,31 @@ fn default_windows_have_the_size_of_the_training_tiles() {
         (&json["scale"]["window_ratio"], json["warnings"].as_array().unwrap().len()),
         (&2.0.into(), 1)
     );
+}
+
+#[test]
+fn a_scene_in_another_unit_is_said_with_numbers_and_refused_under_strict() {
+    let folder = tempfile::tempdir().unwrap();
+    let head = head(folder.path());
+    let json: serde_json::Value = serde_json::from_slice(&fs::read(head.join("head.json")).unwrap()).unwrap();
+    assert!(json["statistics"][0]["values"]["high"].is_f64(), "{json:#}");
+    image(&folder.path().join("scene.tif"), 96, 64);
+    let mapped = |scale, strict| {
+        let options =
+            PredictOptions { scale, strict, window: None, overlap: None, ..whole(folder.path(), &head) };
+        predict_scene(&options, Device::Cpu, &mut |_, _| ()).map_err(|error| error.to_string())
+    };
+    assert_eq!(mapped(1.0, true).unwrap().warnings, Vec::<String>::new());
+    fs::remove_file(folder.path().join("map.tif")).unwrap();
+    for scale in [1e4, 1e-4] {
+        let error = mapped(scale, true).unwrap_err();
+        assert!(error.contains("scene.tif: with `--strict`") && error.contains("the head `head`"), "{error}");
+        assert!(!folder.path().join("map.tif").exists());
+    }
+    let said = mapped(1e4, false).unwrap().warnings.join("\n");
+    for part in ["the head `head`: ", "only-red@1: ", "`red` has a mean of ", "standard deviations apart"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
 }
 
 #[test]

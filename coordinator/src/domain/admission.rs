@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use eosfed_common::band_values::BandValues;
 use eosfed_common::assignment::{
     BandMoments, BlobRef, CurvePoint, EvaluationSubmission, StatisticsSubmission, UpdateSubmission,
 };
@@ -171,6 +172,7 @@ impl ScreenedUpdate {
         for entry in normalisation {
             check_moment("normalisation", "mean", &entry.band, entry.mean.get())?;
             check_moment("normalisation", "std", &entry.band, entry.std.get())?;
+            check_values("normalisation", &entry.band, entry.values.as_ref())?;
         }
         same_bands("normalisation", normalisation.iter().map(|entry| &entry.band), target.normalised())?;
         if let Some(floor) = rules.floor {
@@ -205,13 +207,14 @@ impl ScreenedStatistics {
     pub fn screen(submission: StatisticsSubmission, target: &Target) -> Result<Self, Refusal> {
         same_bands("bands", submission.bands.iter().map(|moments| &moments.band), target.normalised())?;
         for moments in &submission.bands {
-            let BandMoments { band, count, mean, m2 } = moments;
+            let BandMoments { band, count, mean, m2, values } = moments;
             if !(1..=MAX_PIXELS).contains(count) {
                 let rule = format!("`count` must be between 1 and {MAX_PIXELS} pixels, found `{count}`");
                 return Err(Refusal::new(Reason::Malformed, format!("band `{band}`: {rule}")));
             }
             check_moment("bands", "mean", band, mean.get())?;
             check_moment("bands", "standard deviation", band, (m2.get() / *count as f64).sqrt())?;
+            check_values("bands", band, values.as_ref())?;
         }
         Ok(Self(submission))
     }
@@ -312,6 +315,13 @@ fn check_moment(field: &str, what: &str, band: &str, value: f64) -> Result<(), R
          `{value:e}`; is a nodata value missing in the data set?"
     );
     Err(Refusal::new(Reason::Malformed, message))
+}
+
+/// The ends of a range have the bounds of moments; their order is checked where the message is read.
+fn check_values(field: &str, band: &str, values: Option<&BandValues>) -> Result<(), Refusal> {
+    let Some(BandValues { unit: _, low, high }) = values else { return Ok(()) };
+    check_moment(field, "lower end", band, low.get())?;
+    check_moment(field, "upper end", band, high.get())
 }
 
 fn same_bands<'a>(

@@ -1,6 +1,7 @@
 //! Pooling per-band moments of several institutions into one normalisation.
 
 use eosfed_common::assignment::BandMoments;
+use eosfed_common::band_values::BandValues;
 use eosfed_common::card::BandNormalisation;
 use eosfed_common::finite::{Finite, NotFinite};
 
@@ -17,6 +18,7 @@ struct Moments {
     count: f64,
     mean: Finite,
     m2: Finite,
+    values: Option<BandValues>,
 }
 
 /// Pools two sets of moments of one band (Chan, Golub & LeVeque 1979, equations 1.5a and 1.5b).
@@ -31,6 +33,7 @@ fn merge(a: &Moments, b: &Moments) -> Result<Moments, NotFinite> {
         count,
         mean: Finite::try_from(a.mean.get() + delta * (b.count / count))?,
         m2: Finite::try_from(a.m2.get() + b.m2.get() + delta * delta * (a.count * b.count / count))?,
+        values: BandValues::shared([a.values, b.values]),
     })
 }
 
@@ -48,9 +51,9 @@ fn of_band(
         None => counts.clone(),
     };
     let moments = |(band, (count, capped)): (&&BandMoments, (&f64, f64))| {
-        let BandMoments { band, count: _, mean, m2 } = *band;
+        let BandMoments { band, count: _, mean, m2, values } = *band;
         let m2 = Finite::try_from(m2.get() * (capped / count.max(1.0)))?;
-        Ok(Moments { band: band.clone(), count: capped, mean: *mean, m2 })
+        Ok(Moments { band: band.clone(), count: capped, mean: *mean, m2, values: *values })
     };
     bands.iter().zip(counts.iter().zip(capped)).map(moments).collect()
 }
@@ -79,7 +82,8 @@ pub fn pool<'a>(
 fn normalisation(moments: Moments) -> Result<BandNormalisation, NotFinite> {
     let std = (moments.m2.get() / moments.count.max(1.0)).sqrt();
     let floor = RELATIVE_FLOOR * moments.mean.abs().max(1.0);
-    Ok(BandNormalisation { band: moments.band, mean: moments.mean, std: Finite::try_from(std.max(floor))? })
+    let Moments { band, mean, values, .. } = moments;
+    Ok(BandNormalisation { band, mean, std: Finite::try_from(std.max(floor))?, values })
 }
 
 #[cfg(test)]
@@ -96,13 +100,29 @@ mod tests {
         let mean = values.iter().sum::<f64>() / n;
         let m2 = Finite::literal(values.iter().map(|v| (v - mean).powi(2)).sum());
         let mean = Finite::literal(mean);
-        vec![BandMoments { band: "red".to_owned(), count: values.len() as u64, mean, m2 }]
+        vec![BandMoments { band: "red".to_owned(), count: values.len() as u64, mean, m2, values: None }]
     }
 
     #[test]
     fn a_constant_band_gets_a_divisor() {
         assert_eq!(pooled(&[moments(&[7.0, 7.0])]).std, 7e-6);
         assert_eq!(pooled(&[moments(&[0.0])]).std, 1e-6);
+    }
+
+    #[test]
+    fn the_pooled_range_and_unit_are_those_of_all() {
+        use eosfed_common::band_values::ValueUnit;
+        let with = |unit, low, high| {
+            let values = BandValues { unit, low: Finite::literal(low), high: Finite::literal(high) };
+            vec![BandMoments { values: Some(values), ..moments(&[low, high]).remove(0) }]
+        };
+        let reflectance = Some(ValueUnit::Reflectance);
+        let (north, south) = (with(reflectance, 0.0, 0.5), with(reflectance, 0.25, 1.0));
+        let both = pooled(&[north.clone(), south]).values.unwrap();
+        assert_eq!((both.unit, *both.low, *both.high), (reflectance, 0.0, 1.0));
+        let other = pooled(&[north.clone(), with(Some(ValueUnit::EightBit), 3.0, 9.0)]).values.unwrap();
+        assert_eq!((other.unit, *other.high), (None, 9.0), "two units are no unit");
+        assert_eq!(pooled(&[north, moments(&[1.0])]).values, None, "one institution does not tell");
     }
 
     #[test]
@@ -138,7 +158,8 @@ mod tests {
         ) {
             let of = |count: u64, mean: f64| {
                 let mean = Finite::literal(mean);
-                vec![BandMoments { band: "red".to_owned(), count, mean, m2: Finite::literal(count as f64) }]
+                let m2 = Finite::literal(count as f64);
+                vec![BandMoments { band: "red".to_owned(), count, mean, m2, values: None }]
             };
             let sites: Vec<_> =
                 (0..).zip(&counts).map(|(at, count)| of(*count, if at == 0 { lie } else { 0.0 })).collect();

@@ -16,12 +16,22 @@ class ReleaseError(ValueError):
 
 
 @dataclass(frozen=True)
+class BandValues:
+    """What the numbers of a band look like: of the pixels, 1 % do not exceed ``low``, and 99 % not ``high``."""
+
+    unit: str | None
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class BandNormalisation:
-    """The normalisation of a band: ``(value - mean) / std``."""
+    """The normalisation of a band: ``(value - mean) / std``. ``values`` is unknown on cards of before."""
 
     band: str
     mean: float
     std: float
+    values: BandValues | None = None
 
 
 @dataclass(frozen=True)
@@ -75,10 +85,21 @@ class Card:
 
 def normalisation(raw: dict[str, Any]) -> BandNormalisation:
     """Reads the entry of one band."""
-    entry = BandNormalisation(str(raw["band"]), float(raw["mean"]), float(raw["std"]))
+    entry = BandNormalisation(str(raw["band"]), float(raw["mean"]), float(raw["std"]), values(raw.get("values")))
     if not entry.std > 0.0:
         raise ValueError(f"the standard deviation of band {entry.band} must be above 0, found {entry.std}")
     return entry
+
+
+def values(raw: dict[str, Any] | None) -> BandValues | None:
+    """Reads what is known of the numbers of a band."""
+    if raw is None:
+        return None
+    unit = raw.get("unit")
+    found = BandValues(None if unit is None else str(unit), float(raw["low"]), float(raw["high"]))
+    if not found.low <= found.high:
+        raise ValueError(f"`low` must not be above `high`, found {found.low} and {found.high}")
+    return found
 
 
 def read_json(path: Path) -> Any:

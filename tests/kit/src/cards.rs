@@ -30,7 +30,7 @@ pub fn classifier() -> ModelSpec {
 #[must_use]
 pub fn normalisation<B: ToString>(bands: &[B], mean: f64, std: f64) -> Vec<BandNormalisation> {
     let (mean, std) = (Finite::literal(mean), Finite::literal(std));
-    bands.iter().map(|band| BandNormalisation { band: band.to_string(), mean, std }).collect()
+    bands.iter().map(|band| BandNormalisation { band: band.to_string(), mean, std, values: None }).collect()
 }
 
 /// The card of `west`, a specialist of red.

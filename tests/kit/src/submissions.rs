@@ -48,7 +48,7 @@ pub fn scores(samples: u64, accuracy: f64) -> EvaluationReport {
 #[must_use]
 pub fn moments<B: ToString>(bands: &[B], count: u64, mean: f64, m2: f64) -> Vec<BandMoments> {
     let (mean, m2) = (Finite::literal(mean), Finite::literal(m2));
-    bands.iter().map(|band| BandMoments { band: band.to_string(), count, mean, m2 }).collect()
+    bands.iter().map(|band| BandMoments { band: band.to_string(), count, mean, m2, values: None }).collect()
 }
 
 /// An update; its key follows from the round.

@@ -21,6 +21,7 @@ mod testing;
 mod unit;
 mod values;
 
+use eosfed_common::band_values::BandValues;
 use eosfed_common::model::NamedBand;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -43,6 +44,8 @@ pub struct BandReport {
     pub likely_order: Option<Vec<String>>,
     /// Pixels used: those of the sample that are valid in every band.
     pub pixels: usize,
+    /// What the numbers of each band look like, in the order of the declared names; unknown without pixels.
+    pub values: Vec<Option<BandValues>>,
 }
 
 impl BandReport {
@@ -78,14 +81,19 @@ pub(crate) fn check_sampled(bands: &[NamedBand], scaling: Scaling, sampler: Pixe
 }
 
 fn check_pixels(bands: &[NamedBand], scaling: Scaling, pixels: &Pixels) -> BandReport {
-    let mut report =
-        BandReport { findings: Vec::new(), unit: None, likely_order: None, pixels: pixels.count() };
+    let optical = (pixels.count() > 0).then(|| unit::summarise(bands, pixels)).flatten();
+    let mut report = BandReport {
+        findings: Vec::new(),
+        unit: None,
+        likely_order: None,
+        pixels: pixels.count(),
+        values: values::describe(bands, pixels, optical.as_ref().map(|summary| summary.unit)),
+    };
     if pixels.count() < FEWEST_PIXELS {
         return report;
     }
     let (mut findings, unusable) = values::check(bands, pixels);
     findings.extend(radar::check(bands, pixels));
-    let optical = unit::summarise(bands, pixels);
     findings.extend(unit::check(bands, pixels, optical.as_ref(), scaling));
     let levels = optical.as_ref().and_then(unit::OpticalSummary::levels);
     let better = order::check(bands, pixels, levels, &unusable);

@@ -5,11 +5,15 @@
 //! volumes return 5 to 10 dB less in the crossed polarisation (Woodhouse, Introduction to Microwave Remote
 //! Sensing, 2006); only over calm water, at the noise floor, are both equal.
 
+use eosfed_common::band_values::ValueUnit;
+
 use super::pixels::{Pixels, share};
 use super::{Finding, NamedBand, Rule};
 
 /// Means outside of this are not backscatter in dB.
 const PLAUSIBLE_DB: std::ops::RangeInclusive<f64> = -40.0..=10.0;
+/// Means above this are not linear power.
+const LARGEST_POWER: f64 = 5.0;
 
 /// The polarisation that a band's name begins with: `VV_ascending` is `VV`.
 fn polarisation(name: &str) -> Option<&'static str> {
@@ -35,13 +39,24 @@ pub(super) fn check(bands: &[NamedBand], pixels: &Pixels) -> Vec<Finding> {
     findings
 }
 
+/// The unit of a radar band: power is never negative. `None` for other bands, and for digital numbers.
+pub(super) fn unit_of(band: &NamedBand, channel: usize, pixels: &Pixels) -> Option<ValueUnit> {
+    polarisation(&band.name)?;
+    let mean = pixels.mean(channel);
+    let negative = pixels.channels[channel].iter().any(|value| *value < 0.0);
+    match negative {
+        true => PLAUSIBLE_DB.contains(&mean).then_some(ValueUnit::Decibels),
+        false => (mean < LARGEST_POWER).then_some(ValueUnit::LinearPower),
+    }
+}
+
 fn unit(name: &str, channel: usize, pixels: &Pixels) -> Option<Finding> {
     let mean = pixels.mean(channel);
     let low = pixels.quantile(channel, 0.01);
     let high = pixels.quantile(channel, 0.99);
     let numbers = format!("mean {mean:.2}, 98 % of the pixels between {low:.2} and {high:.2}");
     let negative = share(pixels.channels[channel].iter().map(|value| *value < 0.0));
-    let reason = if negative == 0.0 && (mean == 0.0 || low >= 0.0) && mean < 5.0 {
+    let reason = if negative == 0.0 && (mean == 0.0 || low >= 0.0) && mean < LARGEST_POWER {
         "they look like linear power: take 10 log10 of them"
     } else if negative == 0.0 {
         "they look like digital numbers: calibrate them to backscatter and take 10 log10"

@@ -6,6 +6,7 @@
 //! plus 1,000 (ESA, Sentinel-2 Products Specification Document); Landsat Collection 2 as
 //! (reflectance + 0.2) / 0.0000275 in 16 bits (USGS LSDS-1619); photographs as 0 to 255.
 
+use eosfed_common::band_values::ValueUnit;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +43,18 @@ pub enum OpticalUnit {
     SixteenBit,
     /// None of these.
     Unknown,
+}
+
+impl From<OpticalUnit> for Option<ValueUnit> {
+    fn from(unit: OpticalUnit) -> Self {
+        match unit {
+            OpticalUnit::Reflectance => Some(ValueUnit::Reflectance),
+            OpticalUnit::TenThousandths => Some(ValueUnit::TenThousandths),
+            OpticalUnit::EightBit => Some(ValueUnit::EightBit),
+            OpticalUnit::SixteenBit => Some(ValueUnit::SixteenBit),
+            OpticalUnit::Unknown => None,
+        }
+    }
 }
 
 impl OpticalUnit {

@@ -1,7 +1,13 @@
 //! Bands without information: constant, zero-filled, copied, or full of markers of missing data.
 
+use eosfed_common::band_values::BandValues;
+use eosfed_common::finite::Finite;
+
 use super::pixels::{Pixels, share};
-use super::{Finding, NamedBand, Rule};
+use super::{Finding, NamedBand, OpticalUnit, Rule, radar};
+
+/// The ends of a band's range, as shares of its pixels.
+const RANGE: [f64; 2] = [0.01, 0.99];
 
 /// Values by which products commonly mark missing data; no sensor measures them in any unit.
 const MARKERS: [f32; 4] = [-9999.0, -32768.0, -99999.0, -3.402_823_5e38];
@@ -35,6 +41,26 @@ pub(super) fn check(bands: &[NamedBand], pixels: &Pixels) -> (Vec<Finding>, Vec<
         }
     }
     (findings, unusable)
+}
+
+/// What the numbers of each band look like. `optical` is the unit of the optical bands together.
+pub(super) fn describe(
+    bands: &[NamedBand],
+    pixels: &Pixels,
+    optical: Option<OpticalUnit>,
+) -> Vec<Option<BandValues>> {
+    let of = |(channel, band): (usize, &NamedBand)| {
+        if pixels.count() == 0 {
+            return None;
+        }
+        let unit = match optical {
+            Some(unit) if band.is_reflective() => unit.into(),
+            _ => radar::unit_of(band, channel, pixels),
+        };
+        let end = |share| Finite::new(pixels.quantile(channel, share));
+        Some(BandValues { unit, low: end(RANGE[0])?, high: end(RANGE[1])? })
+    };
+    bands.iter().enumerate().map(of).collect()
 }
 
 /// A band without any variation, or without any in some of the images.
@@ -77,6 +103,8 @@ fn markers(name: &str, values: &[f32]) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
+    use eosfed_common::band_values::ValueUnit;
+
     use super::*;
     use crate::bandcheck::testing::{bands, images};
 
@@ -89,6 +117,26 @@ mod tests {
     #[test]
     fn independent_bands_give_no_finding() {
         assert_eq!(rules(|channel, at| at[channel % 2] + channel as f32), []);
+    }
+
+    #[test]
+    fn bands_are_described_by_their_range_and_their_unit() {
+        let described = |names: &str, unit, value: fn(usize, [f32; 2]) -> f32| {
+            let pixels = Pixels::sample(2, &images(2, value));
+            let said = describe(&bands(names), &pixels, unit);
+            said.into_iter().map(Option::unwrap).map(|one| (one.unit, *one.low, *one.high)).collect::<Vec<_>>()
+        };
+        let optical = described("red nir", Some(OpticalUnit::Reflectance), |channel, at| at[channel]);
+        for (unit, low, high) in optical {
+            assert_eq!(unit, Some(ValueUnit::Reflectance));
+            assert!((0.0..0.03).contains(&low) && (0.97..1.0).contains(&high), "{low} {high}");
+        }
+        let unit = |names, value| described(names, None, value)[0].0;
+        assert_eq!(unit("VV VH", |_, at| -20.0 + 10.0 * at[0]), Some(ValueUnit::Decibels));
+        assert_eq!(unit("VV VH", |_, at| at[0]), Some(ValueUnit::LinearPower));
+        assert_eq!(unit("VV VH", |_, at| 500.0 * at[0]), None, "numbers of no known unit");
+        assert_eq!(unit("red nir", |_, at| at[0]), None, "whose optical bands have no common unit");
+        assert_eq!(describe(&bands("red nir"), &Pixels::sample(2, &[]), None), [None, None]);
     }
 
     #[test]

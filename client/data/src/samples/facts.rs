@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use eosfed_common::band_values::BandValues;
 use eosfed_common::head::Imagery;
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +41,8 @@ pub struct PartFacts {
     pub label_warnings: Vec<String>,
     /// What the check of the bands has found.
     pub findings: Vec<String>,
+    /// What the numbers of each band look like; unknown of bands without pixels that are valid in all.
+    pub values: Vec<Option<BandValues>>,
 }
 
 /// The scaled sample and what was computed from it alone.
@@ -155,6 +158,7 @@ impl FactsBuilder {
             skipped: self.skipped,
             notes,
             findings: report.findings.iter().map(ToString::to_string).collect(),
+            values: report.values,
         })
     }
 }

@@ -8,7 +8,7 @@ use crate::files::stamp;
 use crate::split::Split;
 
 /// Changes when what is stored or what is known of it, or how samples are decoded, changes.
-const FORMAT: &str = concat!("eosfed samples 3 ", env!("CARGO_PKG_VERSION"));
+const FORMAT: &str = concat!("eosfed samples 4 ", env!("CARGO_PKG_VERSION"));
 
 /// The digest of the description, the bands, the names of the samples and the files of a part. A file counts
 /// by its path, its size and the times of its last changes: its contents are not read. `entries` are the

@@ -25,7 +25,8 @@ use super::output::{advance, print_json, progress_bar};
 /// the class of a pixel is the average of the windows around it, weighted by how near their centres are.
 ///
 /// A head recognises things at the scale that it learned. The default window has the size of the tiles
-/// of its training. Another window, or a scene with another ground sampling distance, is a warning.
+/// of its training. Another window, a scene with another ground sampling distance, or one whose numbers are in
+/// another unit, is a warning; with `--strict` it is an error.
 ///
 /// With `--scenes`, each scene of a folder or list gets a map in the folder `--output`. Maps that are there and
 /// newer than their scenes are kept, so a run that was interrupted goes on. Scenes that cannot be mapped are
@@ -74,6 +75,9 @@ pub(super) struct PredictArguments {
     /// Default: a quarter of the window.
     #[arg(long)]
     overlap: Option<usize>,
+    /// Refuse scenes that are unlike the imagery of the training: in scale, in unit, or in the order of bands.
+    #[arg(long)]
+    strict: bool,
     /// GeoTIFF file for the map; with `--scenes`, the folder for the maps.
     #[arg(long)]
     output: PathBuf,
@@ -106,6 +110,7 @@ impl PredictArguments {
             nodata: self.nodata,
             window: self.window,
             overlap: self.overlap,
+            strict: self.strict,
             output: self.output.clone(),
             preview: self.preview.clone(),
         }

@@ -22,6 +22,7 @@ use crate::net::StepCounter;
 use crate::parameters::Parameters;
 use crate::train::{
     self, AdamW, LoopSettings, LossSettings, Parts, Seen, StreamedDataset, TrainLoop, scale_of, tolerated,
+    without_units,
 };
 
 /// Factor on the learning rate of a selection's weights: they are few, and they start far from the
@@ -103,10 +104,13 @@ pub fn fit(
     };
     let facts = source.facts();
     notes.extend(notes_of(&parts, facts));
-    let seen = Seen { statistics: &facts.statistics, imagery: facts.imagery, input_size: options.input_size };
-    notes.extend(tolerated(parts.dataset(), seen.unlike(&release.learned(&head)))?);
+    let learned = release.learned(&head);
+    notes.extend(without_units(&learned));
+    let seen = Seen::of(facts, options.input_size);
+    notes.extend(tolerated(parts.dataset(), seen.unlike(&learned))?);
     head.samples = source.len();
     head.imagery = facts.imagery;
+    head.statistics = train::known(facts);
     head.target = facts.target.as_ref().map(scale_of);
     let extractor = FeatureExtractor::load(&release, &head, device)?;
     let data = StreamedDataset::new(source, preprocessing(&head), head.task, device)?;
@@ -222,7 +226,7 @@ fn describe(
         EncoderChoice::Random { .. } => Some(parts.source(Split::Train, &config.bands)?),
         EncoderChoice::All | EncoderChoice::Named(_) | EncoderChoice::Given(_) => None,
     };
-    let normalisation = own.as_ref().map(|source| train::entries(source.facts().statistics.clone()));
+    let normalisation = own.as_ref().map(|source| train::known(source.facts()));
     let normalisation = normalisation.unwrap_or_default();
     let bands = config.named_bands();
     let (encoders, notes) = release.choose(&options.encoders, &bands, options.band_rule, &normalisation)?;
@@ -242,6 +246,7 @@ fn describe(
         input_size: options.input_size,
         antialias: options.antialias,
         imagery: Imagery::default(),
+        statistics: Vec::new(),
         samples: 0,
         training: (options.method != Method::MeanLogits).then(|| options.training.clone()),
     };

@@ -2,8 +2,8 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use eosfed_common::head::{HeadFile, Imagery};
-use eosfed_data::{BandStatistics, DataError, Dataset, SampleSource, Split};
+use eosfed_common::head::HeadFile;
+use eosfed_data::{DataError, Dataset, SampleSource, Split};
 use tch::{Device, Tensor};
 
 use super::combine::Combiner;
@@ -15,6 +15,7 @@ use crate::net::{Maps, StepCounter};
 use crate::parameters::Parameters;
 use crate::train::{
     Batch, Learned, Parts, Preprocessing, Samples as _, Seen, StreamedDataset, resize_to_labels, tolerated,
+    without_units,
 };
 
 /// Samples that are in memory at once.
@@ -137,7 +138,7 @@ impl HeadModel {
         let chosen = combiner.chosen(file.encoders.len());
         let own = Learned {
             name: format!("the head `{}`", file.name),
-            normalisation: Vec::new(),
+            normalisation: file.statistics.clone(),
             imagery: file.imagery,
             input_size: file.input_size,
         };
@@ -185,11 +186,15 @@ impl HeadModel {
     pub(super) fn unlike(
         &self,
         dataset: &Dataset,
-        statistics: &[BandStatistics],
-        imagery: Imagery,
+        seen: Seen<'_>,
     ) -> Result<Vec<String>, DataError> {
-        let seen = Seen { statistics, imagery, input_size: self.file.input_size };
-        tolerated(dataset, seen.unlike(&self.learned))
+        let unlike = tolerated(dataset, seen.unlike(&self.learned))?;
+        Ok(without_units(&self.learned).into_iter().chain(unlike).collect())
+    }
+
+    /// What the head and the specialists under it were trained on.
+    pub(super) fn learned(&self) -> &[Learned] {
+        &self.learned
     }
 
     /// Outputs for images `[N, dates * bands, H, W]` in the data's units, NaN where there is no data:
@@ -265,7 +270,7 @@ impl HeadModel {
         let source = parts.source(split, self.bands())?;
         let facts = source.facts();
         let skipped = parts.skipped(split, facts).cloned().collect();
-        let unlike = self.unlike(parts.dataset(), &facts.statistics, facts.imagery)?;
+        let unlike = self.unlike(parts.dataset(), Seen::of(facts, self.file.input_size))?;
         let data = StreamedDataset::new(source, preprocessing(&self.file), self.file.task, self.device)?;
         for batch in data.in_order(CHUNK_SIZE) {
             let batch = batch?;

@@ -23,7 +23,7 @@ use crate::net::StepCounter;
 use crate::parameters::{Parameters, read};
 use crate::train::{
     LoopSettings, LossSettings, Parts, RunInfo, Samples, ScoredData, Seen, Session, StreamedDataset,
-    TrainError, TrainLoop, proximal_term, tolerated,
+    TrainError, TrainLoop, proximal_term, tolerated, without_units,
 };
 
 /// Trains a head. Calls `emit` with each event, and `stopped` before each step.
@@ -118,8 +118,10 @@ fn load(
     info.origin = Some(source.origin());
     let facts = source.facts();
     info.warnings = parts.warnings(facts);
-    let seen = Seen { statistics: &facts.statistics, imagery: facts.imagery, input_size: head.input_size };
-    info.warnings.extend(tolerated(parts.dataset(), seen.unlike(&release.learned(head)))?);
+    let learned = release.learned(head);
+    info.warnings.extend(without_units(&learned));
+    let seen = Seen::of(facts, head.input_size);
+    info.warnings.extend(tolerated(parts.dataset(), seen.unlike(&learned))?);
     let training = streamed(source)?;
     let dataset = parts.dataset();
     if dataset.is_empty(dataset.scored_part()) {

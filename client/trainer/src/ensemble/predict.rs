@@ -4,10 +4,12 @@
 //! them the same: then a pixel has the class that the patches around it have on average.
 //!
 //! By default, windows have the size of the tiles that the head learned from. At another scale a head
-//! still gives a map, but a wrong one, so every difference is a warning with its ratio.
+//! still gives a map, but a wrong one, so every difference is a warning with its ratio. So are numbers that differ
+//! from those of the training, such as another unit or bands in another order.
 
 mod attributes;
 mod blend;
+mod likeness;
 mod mapping;
 mod options;
 mod outputs;
@@ -23,6 +25,7 @@ use eosfed_data::{MapKind, MapLayout};
 use eosfed_plot::{Legend, class_colours, map_picture};
 use tch::Device;
 
+use self::likeness::Likeness;
 use self::mapping::MapWriter;
 use self::outputs::PixelOutputs;
 use self::pipeline::overlapped;
@@ -75,6 +78,7 @@ fn map_scene(
         MapLayout { width: scene.width, height: scene.height, kind, reference: scene.reference().cloned() };
     let every = scene.width.max(scene.height).div_ceil(PREVIEW);
     let plan = Plan::new(scene.width, scene.height, windows);
+    let likeness = Likeness::look(&mut scene, (&plan, windows), head, &scale, options)?;
     let writer = MapWriter {
         head: &head.file,
         windows,
@@ -114,7 +118,7 @@ fn map_scene(
         window_height: windows.height,
         windows: done,
         scale,
-        warnings: scale.warnings(&head.file, &windows, distance),
+        warnings: likeness.unlike.into_iter().chain(likeness.unknown).collect(),
         no_data: mapping.no_data,
         classes: if head.file.target.is_some() { Vec::new() } else { named },
         pixel_square_metres: distance.map(|metres| metres * metres),

@@ -37,7 +37,7 @@ pub fn evaluate(task: &EvaluationTask, emit: &mut dyn FnMut(TrainerEvent)) -> Re
     let part = parts.dataset().scored_part();
     let source = parts.source(part, &model.bands)?;
     let facts = source.facts();
-    let seen = Seen { statistics: &facts.statistics, imagery: facts.imagery, input_size: task.input_size };
+    let seen = Seen::of(facts, task.input_size);
     let learned = Learned {
         name: "the specialist".to_owned(),
         normalisation: task.normalisation.clone(),

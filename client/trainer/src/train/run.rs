@@ -9,12 +9,12 @@ use eosfed_common::head::Imagery;
 use eosfed_common::model::{ModelSpec, initial_weights, signature};
 use eosfed_common::task::{InitialWeights, TrainTask, TrainerEvent};
 use eosfed_common::weights::{Signature, Tensors};
-use eosfed_data::{BandStatistics, DataError, Sample, Split, band_statistics, compare_moments};
+use eosfed_data::{BandStatistics, DataError, PartFacts, Sample, Split, band_statistics};
 use tch::{Device, Tensor};
 
 use super::error::TrainError;
 use super::layers::rate_factor;
-use super::likeness::{moments, tolerated};
+use super::likeness::{Learned, Seen, tolerated};
 use super::loss::LossSettings;
 use super::optimizer::AdamW;
 use super::parts::Parts;
@@ -103,11 +103,15 @@ fn load(task: &TrainTask, model: &ModelSpec, device: Device) -> Result<Data, Tra
     let facts = source.facts();
     let mut warnings = parts.warnings(facts);
     let imagery = facts.imagery;
-    let own = entries(facts.statistics.clone());
+    let own = known(facts);
     if let Some(given) = &task.normalisation {
-        let findings = compare_moments(&moments(&own), &moments(given));
-        let findings = findings.iter().map(ToString::to_string).collect();
-        warnings.extend(tolerated(dataset, findings)?);
+        let all = Learned {
+            name: "all institutions".to_owned(),
+            normalisation: given.clone(),
+            imagery: Imagery::default(),
+            input_size: None,
+        };
+        warnings.extend(tolerated(dataset, Seen::of(facts, None).unlike(&[all]))?);
     }
     let normalisation = task.normalisation.clone().unwrap_or(own);
     let preprocessing = Preprocessing {
@@ -143,9 +147,18 @@ pub(crate) fn entries(statistics: Vec<BandStatistics>) -> Vec<BandNormalisation>
         let std = if band.std() > 0.0 { band.std() } else { 1.0 };
         // Only finite pixels are counted, and 32-bit floats are too small to overflow 64-bit sums.
         let finite = |value| Finite::new(value).expect("moments of finite pixels are finite");
-        BandNormalisation { mean: finite(band.mean), std: finite(std), band: band.band }
+        BandNormalisation { mean: finite(band.mean), std: finite(std), band: band.band, values: None }
     };
     statistics.into_iter().map(entry).collect()
+}
+
+/// Moments, unit and range of each band of a part.
+pub(crate) fn known(facts: &PartFacts) -> Vec<BandNormalisation> {
+    let mut entries = entries(facts.statistics.clone());
+    for (entry, values) in entries.iter_mut().zip(&facts.values) {
+        entry.values = *values;
+    }
+    entries
 }
 
 /// The weights that a training begins with.

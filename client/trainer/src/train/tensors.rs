@@ -226,7 +226,7 @@ pub(super) mod tests {
     fn normalised(mean: f64, std: f64) -> Preprocessing {
         let mean = Finite::literal(mean);
         let std = Finite::literal(std);
-        let normalisation = vec![BandNormalisation { band: "b".to_owned(), mean, std }];
+        let normalisation = vec![BandNormalisation { band: "b".to_owned(), mean, std, values: None }];
         Preprocessing { normalisation, ..Preprocessing::default() }
     }
 

@@ -148,7 +148,12 @@ pub(crate) fn release(folder: &Path) -> PathBuf {
             version: 1,
             weights,
             weights_bytes: fs::metadata(&path).unwrap().len(),
-            normalisation: vec![BandNormalisation { band: band.to_owned(), mean: ONE, std: ONE }],
+            normalisation: vec![BandNormalisation {
+                band: band.to_owned(),
+                mean: ONE,
+                std: ONE,
+                values: Some(BandValues { unit: None, low: Finite::ZERO, high: ONE }),
+            }],
             model,
             input_size: None,
             antialias: false,

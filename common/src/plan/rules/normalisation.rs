@@ -68,6 +68,10 @@ fn check<'a>(
     for (index, entry) in entries.iter().enumerate() {
         let key = format!("normalisation.bands[{index}].std");
         report.rule(entry.std > 0.0, key, "above 0", entry.std);
+        if let Some(values) = entry.values {
+            let key = format!("normalisation.bands[{index}].values.low");
+            report.rule(values.check().is_ok(), key, "at most `high`", values.low);
+        }
     }
     let used: BTreeSet<_> = bands.into_iter().collect();
     for band in used.difference(&given) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use eosfed_common::assignment::{BandMoments, CurvePoint, MAX_METRIC_NAME, MAX_METRICS};
+use eosfed_common::band_values::{BandValues, ValueUnit};
 use eosfed_common::card::{BandNormalisation, Energy, EnergySource};
 use eosfed_common::finite::Finite;
 use eosfed_common::model::{Backbone, MAX_BANDS, MAX_CLASSES, ModelSpec, TargetScale};
@@ -70,17 +71,23 @@ impl Wire for BandNormalisation {
     type Message = v1::BandNormalisation;
 
     fn from_message(message: v1::BandNormalisation) -> Result<Self, WireError> {
-        let v1::BandNormalisation { band, mean, std } = message;
+        let v1::BandNormalisation { band, mean, std, values } = message;
         let std = finite("std", std)?;
         if *std <= 0.0 {
             return Err(wrong("std", format!("above 0, found `{std}`")));
         }
-        Ok(Self { band: printable("band", &band, 1..=MAX_WORD)?, mean: finite("mean", mean)?, std })
+        Ok(Self {
+            band: printable("band", &band, 1..=MAX_WORD)?,
+            mean: finite("mean", mean)?,
+            std,
+            values: values.map(BandValues::from_message).transpose()?,
+        })
     }
 
     fn into_message(self) -> v1::BandNormalisation {
-        let BandNormalisation { band, mean, std } = self;
-        v1::BandNormalisation { band, mean: mean.get(), std: std.get() }
+        let BandNormalisation { band, mean, std, values } = self;
+        let values = values.map(Wire::into_message);
+        v1::BandNormalisation { band, mean: mean.get(), std: std.get(), values }
     }
 }
 
@@ -88,17 +95,59 @@ impl Wire for BandMoments {
     type Message = v1::BandMoments;
 
     fn from_message(message: v1::BandMoments) -> Result<Self, WireError> {
-        let v1::BandMoments { band, count, mean, m2 } = message;
+        let v1::BandMoments { band, count, mean, m2, values } = message;
         let m2 = finite("m2", m2)?;
         if *m2 < 0.0 {
             return Err(wrong("m2", format!("at least 0, found `{m2}`")));
         }
-        Ok(Self { band: printable("band", &band, 1..=MAX_WORD)?, count, mean: finite("mean", mean)?, m2 })
+        Ok(Self {
+            band: printable("band", &band, 1..=MAX_WORD)?,
+            count,
+            mean: finite("mean", mean)?,
+            m2,
+            values: values.map(BandValues::from_message).transpose()?,
+        })
     }
 
     fn into_message(self) -> v1::BandMoments {
-        let BandMoments { band, count, mean, m2 } = self;
-        v1::BandMoments { band, count, mean: mean.get(), m2: m2.get() }
+        let BandMoments { band, count, mean, m2, values } = self;
+        let values = values.map(Wire::into_message);
+        v1::BandMoments { band, count, mean: mean.get(), m2: m2.get(), values }
+    }
+}
+
+impl Wire for BandValues {
+    type Message = v1::BandValues;
+
+    fn from_message(message: v1::BandValues) -> Result<Self, WireError> {
+        let v1::BandValues { unit, low, high } = message;
+        let unit = match specified("values.unit", unit)? {
+            v1::ValueUnit::Unspecified => None,
+            v1::ValueUnit::Reflectance => Some(ValueUnit::Reflectance),
+            v1::ValueUnit::TenThousandths => Some(ValueUnit::TenThousandths),
+            v1::ValueUnit::EightBit => Some(ValueUnit::EightBit),
+            v1::ValueUnit::SixteenBit => Some(ValueUnit::SixteenBit),
+            v1::ValueUnit::Decibels => Some(ValueUnit::Decibels),
+            v1::ValueUnit::LinearPower => Some(ValueUnit::LinearPower),
+        };
+        let values =
+            Self { unit, low: finite("values.low", low)?, high: finite("values.high", high)? };
+        values.check().map_err(|rule| wrong("values", rule))?;
+        Ok(values)
+    }
+
+    fn into_message(self) -> v1::BandValues {
+        let Self { unit, low, high } = self;
+        let unit = match unit {
+            None => v1::ValueUnit::Unspecified,
+            Some(ValueUnit::Reflectance) => v1::ValueUnit::Reflectance,
+            Some(ValueUnit::TenThousandths) => v1::ValueUnit::TenThousandths,
+            Some(ValueUnit::EightBit) => v1::ValueUnit::EightBit,
+            Some(ValueUnit::SixteenBit) => v1::ValueUnit::SixteenBit,
+            Some(ValueUnit::Decibels) => v1::ValueUnit::Decibels,
+            Some(ValueUnit::LinearPower) => v1::ValueUnit::LinearPower,
+        };
+        v1::BandValues { unit: unit.into(), low: low.get(), high: high.get() }
     }
 }
 

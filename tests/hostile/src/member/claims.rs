@@ -114,7 +114,7 @@ impl Claimant {
             Offered::Head(_) => bail!("a head needs no statistics"),
         };
         for Moments { count, mean, m2 } in all {
-            let of = |band: &String| v1::BandMoments { band: band.clone(), count, mean, m2 };
+            let of = |band: &String| v1::BandMoments { band: band.clone(), count, mean, m2, values: None };
             let bands: Vec<v1::BandMoments> = bands.iter().map(of).collect();
             let read: Result<Vec<_>, _> = bands.iter().cloned().map(BandMoments::from_message).collect();
             let signature = read.map(|read| self.key.sign(&StatisticsStatement::of(&self.offer.id, &read)));

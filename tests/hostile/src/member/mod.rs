@@ -311,6 +311,7 @@ fn report(samples: u64, metrics: Vec<v1::Metric>) -> v1::TrainingReport {
         band: band.to_owned(),
         mean: 0.0,
         std: 1.0,
+        values: None,
     });
     v1::TrainingReport {
         samples,

@@ -15,7 +15,7 @@ use crate::ensemble::head_model::HeadModel;
 use crate::ensemble::release::Release;
 use crate::net::{Composer, Maps, StepCounter};
 use crate::parameters::Parameters;
-use crate::train::{Learned, Preprocessing, Seen, tolerated};
+use crate::train::{Learned, Preprocessing, Seen, tolerated, without_units};
 
 /// The source of maps.
 pub(super) enum MapSource {
@@ -66,10 +66,14 @@ impl MapSource {
     ) -> Result<Vec<String>, DataError> {
         match self {
             Self::Release { head, learned, .. } => {
-                let seen = Seen { statistics, imagery, input_size: head.input_size };
-                tolerated(dataset, seen.unlike(learned))
+                let seen = Seen { statistics, values: &[], imagery, input_size: head.input_size };
+                let unlike = tolerated(dataset, seen.unlike(learned))?;
+                Ok(without_units(learned).into_iter().chain(unlike).collect())
             }
-            Self::Head(head) => head.unlike(dataset, statistics, imagery),
+            Self::Head(head) => {
+                let input_size = head.file.input_size;
+                head.unlike(dataset, Seen { statistics, values: &[], imagery, input_size })
+            }
         }
     }
 
@@ -134,6 +138,7 @@ fn plain_head(
         input_size: options.input_size,
         antialias: false,
         imagery: Imagery::default(),
+        statistics: Vec::new(),
         samples: 0,
         training: None,
     })

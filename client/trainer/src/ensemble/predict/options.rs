@@ -27,6 +27,8 @@ pub struct PredictOptions {
     pub window: Option<usize>,
     /// Pixels that neighbouring windows share; `None`: a quarter of the window.
     pub overlap: Option<usize>,
+    /// Whether a scene that is unlike the imagery of the training is refused.
+    pub strict: bool,
     /// The map.
     pub output: PathBuf,
     /// A picture of the map, at most 1,024 pixels wide and high.

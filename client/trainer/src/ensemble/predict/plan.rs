@@ -53,6 +53,13 @@ impl Plan {
         self.panels.iter().map(|panel| panel.columns.len()).sum::<usize>() * self.rows.len()
     }
 
+    /// The left columns and top rows of about so many windows, evenly spread.
+    pub(super) fn spread(&self, most: usize) -> Vec<(usize, usize)> {
+        let every = self.windows().div_ceil(most).max(1);
+        let all = self.batches().flat_map(|(top, columns)| columns.iter().map(move |left| (*left, top)));
+        all.step_by(every).collect()
+    }
+
     /// The top row and the left columns of the windows of each forward pass, in order.
     pub(super) fn batches(&self) -> impl Iterator<Item = (usize, &[usize])> {
         self.panels.iter().flat_map(move |panel| {
@@ -83,6 +90,16 @@ mod tests {
         assert_eq!(window_starts(64, 64, 16), [0]);
         assert_eq!(window_starts(20, 64, 16), [0]);
         assert_eq!(window_starts(160, 64, 16), [0, 48, 96]);
+    }
+
+    #[test]
+    fn some_windows_are_spread_over_all_rows() {
+        let windows = Windows { height: 64, width: 64, overlap: 16, batch: 16 };
+        let plan = Plan::new(1000, 1000, windows);
+        let some = plan.spread(32);
+        assert!((20..=32).contains(&some.len()), "{}", some.len());
+        assert!(some.iter().any(|(_, top)| *top > 900) && some.iter().any(|(left, _)| *left > 900), "{some:?}");
+        assert_eq!(Plan::new(64, 64, windows).spread(32), [(0, 0)]);
     }
 
     #[test]

@@ -45,18 +45,25 @@ impl Scale {
     }
 
     /// Reasons not to trust the map, as sentences.
-    pub(super) fn warnings(&self, head: &HeadFile, windows: &Windows, distance: Option<f64>) -> Vec<String> {
-        let mut warnings = Vec::new();
+    pub(super) fn differences(
+        &self,
+        head: &HeadFile,
+        windows: &Windows,
+        distance: Option<f64>,
+    ) -> Vec<String> {
         match self.seen_at {
-            Some(ratio) if is_off(ratio) => warnings.push(format!(
+            Some(ratio) if is_off(ratio) => vec![format!(
                 "the head sees the scene at {ratio:.3} times the scale that it learned, so its map is not reliable: {}; {}",
                 causes(self, head, windows, distance),
                 remedy(self, head)
-            )),
-            _ => warnings.extend(self.surroundings(head, windows)),
+            )],
+            _ => self.surroundings(head, windows).into_iter().collect(),
         }
-        warnings.extend(unknown_distance(head, distance));
-        warnings
+    }
+
+    /// What of the scale cannot be compared.
+    pub(super) fn unknown(&self, head: &HeadFile, distance: Option<f64>) -> Option<String> {
+        unknown_distance(head, distance)
     }
 
     /// The warning for windows of the right scale that show more or less of the surroundings.
@@ -150,7 +157,8 @@ mod tests {
     fn compared(head: &HeadFile, side: usize, distance: Option<f64>) -> (Scale, Vec<String>) {
         let windows = Windows { height: side, width: side, overlap: 0, batch: 1 };
         let scale = Scale::compare(head, &windows, distance);
-        (scale, scale.warnings(head, &windows, distance))
+        let said = scale.differences(head, &windows, distance).into_iter();
+        (scale, said.chain(scale.unknown(head, distance)).collect())
     }
 
     #[test]

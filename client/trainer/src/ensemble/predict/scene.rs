@@ -66,6 +66,11 @@ impl Scene {
         Ok(Self { dates, width, height, positions })
     }
 
+    /// Channels of a window: the head's bands of all dates.
+    pub(super) const fn channels(&self) -> usize {
+        self.positions.len() * self.dates.len()
+    }
+
     /// The georeference of the scene, if its first file has one.
     pub(super) fn reference(&self) -> Option<&GeoReference> {
         self.dates[0][0].reference()
@@ -96,7 +101,7 @@ impl Scene {
 
     /// The head's bands of all dates inside a window, `[dates * bands, height, width]`, scaled; NaN
     /// where there is no data.
-    fn values(
+    pub(super) fn values(
         &mut self,
         left: usize,
         top: usize,

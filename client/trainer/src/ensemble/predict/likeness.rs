@@ -1,0 +1,90 @@
+//! Whether a scene is like the imagery that a head and its specialists learned from: a look at some of its windows
+//! before it is mapped.
+
+use eosfed_common::head::Imagery;
+use eosfed_common::model::NamedBand;
+use eosfed_data::{Sample, Scaling, Target, band_statistics, check_bands};
+
+use super::options::PredictOptions;
+use super::plan::Plan;
+use super::scale::Scale;
+use super::scene::Scene;
+use super::windows::Windows;
+use crate::ensemble::error::EnsembleError;
+use crate::ensemble::head_model::HeadModel;
+use crate::train::{Seen, without_units};
+
+/// Most windows that are looked at, evenly spread over the scene.
+const WINDOWS: usize = 32;
+/// Most numbers of all of them together, unless one window has more.
+const MOST_VALUES: usize = 1 << 25;
+
+/// What a person should know before a map is believed.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Likeness {
+    /// What is unlike the training, as sentences with numbers.
+    pub(super) unlike: Vec<String>,
+    /// What cannot be compared.
+    pub(super) unknown: Vec<String>,
+}
+
+impl Likeness {
+    /// Looks at a scene that is to be mapped in windows.
+    ///
+    /// # Errors
+    /// If a window cannot be read; under `strict`, everything that is unlike.
+    pub(super) fn look(
+        scene: &mut Scene,
+        (plan, windows): (&Plan, Windows),
+        head: &HeadModel,
+        scale: &Scale,
+        options: &PredictOptions,
+    ) -> Result<Self, EnsembleError> {
+        let distance = scene.ground_sampling_distance();
+        let mut unlike = scale.differences(&head.file, &windows, distance);
+        let samples = samples(scene, plan, windows, options)?;
+        let statistics = band_statistics(head.bands(), samples.iter());
+        let bands: Vec<NamedBand> = head.bands().iter().map(|band| NamedBand::of(band)).collect();
+        let scaling = Scaling { scale: options.scale, offset: options.offset };
+        let report = check_bands(&bands, scaling, &samples);
+        unlike.extend(report.contradictions().map(ToString::to_string));
+        // The scale was compared above, as windows see it.
+        let imagery = Imagery::default();
+        let seen = Seen { statistics: &statistics, values: &report.values, imagery, input_size: None };
+        unlike.extend(seen.unlike(head.learned()));
+        let unknown = scale.unknown(&head.file, distance).into_iter().chain(without_units(head.learned()));
+        if options.strict && !unlike.is_empty() {
+            let reason = format!(
+                "with `--strict` a scene must be like the imagery of the training: {}",
+                unlike.join("; ")
+            );
+            return Err(EnsembleError::file(&options.images[0][0], reason));
+        }
+        Ok(Self { unlike, unknown: unknown.collect() })
+    }
+}
+
+/// Some windows of the scene, as samples without labels. Those without any data are left out.
+fn samples(
+    scene: &mut Scene,
+    plan: &Plan,
+    windows: Windows,
+    options: &PredictOptions,
+) -> Result<Vec<Sample>, EnsembleError> {
+    let each = windows.height * windows.width * scene.channels();
+    let most = (MOST_VALUES / each.max(1)).clamp(1, WINDOWS);
+    let mut samples = Vec::new();
+    for (left, top) in plan.spread(most) {
+        let image = scene.values(left, top, windows, options)?;
+        if image.iter().any(|value| value.is_finite()) {
+            samples.push(Sample {
+                key: format!("{left},{top}"),
+                height: windows.height,
+                width: windows.width,
+                image,
+                target: Target::Class(0),
+            });
+        }
+    }
+    Ok(samples)
+}
