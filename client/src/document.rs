@@ -1,7 +1,9 @@
 //! The documents that `eosfed-client` prints with `--output json`, each with the command that prints it.
 //! `docs/reference/schemas` is made from the table below.
 
-use eosfed_common::ids::{AssignmentId, InstitutionName, JobId};
+use std::path::PathBuf;
+
+use eosfed_common::ids::{AssignmentId, DataSetName, InstitutionName, JobId};
 use eosfed_common::ledger::Event;
 use eosfed_common::plan::JobKind;
 use eosfed_common::published::Published;
@@ -56,10 +58,14 @@ pub struct Status {
     pub assignment: Option<AssignmentId>,
     /// The display name of its job.
     pub job: Option<String>,
+    /// The data set of several that it reads.
+    pub data_set: Option<DataSetName>,
     /// When it was accepted.
     pub since: Option<String>,
     /// What the daemon waits for.
     pub waiting_for: Option<Waiting>,
+    /// The data sets of the settings; empty where client.toml cannot be read.
+    pub data_sets: Vec<DataSetStatus>,
     /// Where there are several devices: the present work on each; else empty.
     pub devices: Vec<DeviceStatus>,
     /// Why further offers wait, where all of several devices are at work.
@@ -68,6 +74,19 @@ pub struct Status {
     pub sent_bytes: ByteCounts,
     /// The limits of the policy and what is used of them; absent where the policy cannot be read.
     pub limits: Option<LimitsReport>,
+}
+
+/// A data set of the settings.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct DataSetStatus {
+    /// Its name; absent if it is the only one, by its path.
+    pub name: Option<DataSetName>,
+    /// Its `dataset.toml`, or the folder of that.
+    pub path: PathBuf,
+    /// The file of a policy of its own.
+    pub policy: Option<PathBuf>,
+    /// Why no policy is in force for it, if its file or the site's cannot be read.
+    pub problem: Option<String>,
 }
 
 /// The present work on one of several devices.
@@ -81,6 +100,8 @@ pub struct DeviceStatus {
     pub assignment: Option<AssignmentId>,
     /// The display name of its job.
     pub job: Option<String>,
+    /// The data set of several that it reads.
+    pub data_set: Option<DataSetName>,
     /// When it was accepted.
     pub since: Option<String>,
     /// What its work waits for.
@@ -126,6 +147,20 @@ pub struct PrivacyReport {
     pub updates_left: Option<u64>,
     /// What each job has spent by itself.
     pub jobs: Vec<JobSpent>,
+    /// What each of several data sets has spent by itself: the budget is for all of them together. Empty of a site
+    /// that has one without a name.
+    pub data_sets: Vec<DataSetSpent>,
+}
+
+/// What the updates that were trained on one of several data sets have spent.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct DataSetSpent {
+    /// Its name.
+    pub name: DataSetName,
+    /// Number of updates.
+    pub updates: u64,
+    /// Their epsilon.
+    pub epsilon: f64,
 }
 
 /// What one job has spent.
@@ -238,6 +273,9 @@ pub struct ClientJob {
     pub since: String,
     /// The terms that wait for an approval, in words; empty otherwise.
     pub terms: Vec<String>,
+    /// The data set that it reads, where it waits for an approval or is in work: the one that the plan asks for, or
+    /// that was chosen of several. Absent where the site has one without a name.
+    pub data_set: Option<DataSetName>,
 }
 
 /// Whether what `run` needs is in order.

@@ -59,7 +59,7 @@ pub fn read(site: &Site, query: &JobsQuery, now: Timestamp) -> Result<ClientJobs
     rest.sort_by_key(|(job, decision)| (std::cmp::Reverse(decision.at), job.clone()));
     jobs.extend(rest.into_iter().map(|(job, Decision { at, status, now })| {
         let since = at.to_string();
-        (at, ClientJob { job, name: None, status, now, since, terms: Vec::new() })
+        (at, ClientJob { job, name: None, status, now, since, terms: Vec::new(), data_set: None })
     }));
     jobs.retain(|job| query.matches(job));
     let more_jobs = jobs.len().saturating_sub(query.most) as u64;
@@ -88,6 +88,7 @@ fn offered(
             now: words,
             since: at.to_string(),
             terms: terms.words(),
+            data_set: terms.dataset,
         };
         jobs.push((at, job));
     }
@@ -111,6 +112,7 @@ fn in_work(
             now: format!("in work: {}", state.name()),
             since: held.since.to_string(),
             terms: Vec::new(),
+            data_set: held.dataset.clone().or_else(|| held.assignment.dataset.clone()),
         };
         (held.since, job)
     });
@@ -193,7 +195,11 @@ mod tests {
         assert_eq!(all(&site, 0), []);
         let other = |text: &str| format!("{text}.0.1.west").parse().unwrap();
         let refusal = Refusal::new(Reason::Policy, "no kind `krum`");
-        noted(&site, 1000, Entry::of(&other("j-00000001"), EntryKind::Accepted { approval: None }));
+        noted(
+            &site,
+            1000,
+            Entry::of(&other("j-00000001"), EntryKind::Accepted { approval: None, dataset: None }),
+        );
         noted(&site, 2000, Entry::of(&other("j-00000002"), EntryKind::Waits { why: "the hours".to_owned() }));
         let why = Why::new(&refusal, &refusal);
         noted(&site, 3000, Entry::of(&other("j-00000001"), EntryKind::Refused(why)));

@@ -1,19 +1,21 @@
 //! The documents of [`crate::document`] about a state folder, as commands print them and as the institution's
 //! page shows them.
 
+use std::path::Path;
+
 use eosfed_common::clock::Timestamp;
-use eosfed_common::ids::InvalidId;
+use eosfed_common::ids::{DataSetName, InvalidId};
 use eosfed_common::plan::{JobKind, JobSpec};
 
 use crate::budgets::usage;
 use crate::document::{
-    DeviceStatus, ExplainedAssignment, ExplainedPlan, ExplainedPolicy, ExplainedUpdate, JobSpent,
-    LimitsReport, PrivacyReport, Status, Waiting,
+    DataSetSpent, DataSetStatus, DeviceStatus, ExplainedAssignment, ExplainedPlan, ExplainedPolicy,
+    ExplainedUpdate, JobSpent, LimitsReport, PrivacyReport, Status, Waiting,
 };
 use crate::journal::{Journal as _, SiteJournal};
 use crate::policy::{Policy, Privacy, explain, explain_job};
 use crate::privacy::{Spending, epsilon};
-use crate::settings::{Settings, load_policy};
+use crate::settings::{Settings, load_policies, load_policy};
 use crate::site::{Site, SiteError};
 use crate::state::State;
 
@@ -46,13 +48,34 @@ pub fn status(site: &Site, now: Timestamp) -> Result<Status, SiteError> {
         phase: state.name().to_owned(),
         assignment: held.map(|held| held.assignment.id.clone()),
         job: held.map(|held| held.assignment.job_name.clone()),
+        data_set: held.and_then(|held| held.dataset.clone()),
         since: held.map(|held| held.since.to_string()),
         waiting_for: waiting(&state),
+        data_sets: data_sets(site),
         devices,
         queue,
         sent_bytes: site.sent()?,
         limits,
     })
+}
+
+/// The data sets of the settings. The imagery itself is not looked at.
+fn data_sets(site: &Site) -> Vec<DataSetStatus> {
+    let Ok(settings) = Settings::load(&site.settings()) else { return Vec::new() };
+    let policy_of = |own: Option<&Path>| match own {
+        Some(own) => load_policies(&site.policy(), own),
+        None => load_policy(&site.policy()),
+    };
+    let status = |(name, path): (Option<&DataSetName>, &Path)| {
+        let own = settings.dataset.policies().find(|(of, _)| Some(*of) == name).map(|(_, own)| own);
+        DataSetStatus {
+            name: name.cloned(),
+            path: path.to_owned(),
+            policy: own.map(Path::to_owned),
+            problem: policy_of(own).err().map(|error| error.to_string()),
+        }
+    };
+    settings.dataset.all().map(status).collect()
 }
 
 /// The present work on each device, where there are several.
@@ -73,6 +96,7 @@ fn devices(site: &Site) -> Result<Vec<DeviceStatus>, SiteError> {
             phase: state.name().to_owned(),
             assignment: held.map(|held| held.assignment.id.clone()),
             job: held.map(|held| held.assignment.job_name.clone()),
+            data_set: held.and_then(|held| held.dataset.clone()),
             since: held.map(|held| held.since.to_string()),
             waiting_for: waiting(&state),
         });
@@ -107,6 +131,11 @@ pub fn privacy(policy: Option<Privacy>, spending: &Spending) -> PrivacyReport {
         updates: spent.updates as u64,
         epsilon: epsilon(spent.divergence, delta),
     });
+    let data_sets = spending.by_data_set().into_iter().map(|(name, (updates, divergence))| DataSetSpent {
+        name: name.clone(),
+        updates: updates as u64,
+        epsilon: epsilon(divergence, delta),
+    });
     PrivacyReport {
         policy,
         delta,
@@ -115,6 +144,7 @@ pub fn privacy(policy: Option<Privacy>, spending: &Spending) -> PrivacyReport {
         updates: spending.updates().len() as u64,
         updates_left: policy.map(|privacy| privacy.updates_left(spending)),
         jobs: jobs.collect(),
+        data_sets: data_sets.collect(),
     }
 }
 

@@ -301,19 +301,19 @@ impl Settings {
         self.proxy.as_deref().map(|url| Proxy::new(url, credentials)).transpose()
     }
 
-    /// The commented file for a coordinator and, when known already, a data set and a proxy with the
+    /// The commented file for a coordinator and, when known already, data sets and a proxy with the
     /// file of its credentials.
     #[must_use]
     pub fn commented(
         coordinator: &str,
-        dataset: Option<&Path>,
+        dataset: Option<&DataSets>,
         proxy: Option<&str>,
         credentials: Option<&Path>,
     ) -> String {
         let quoted = |text: &str| toml::Value::from(text).to_string();
         let mut file = SAMPLE.replace(SAMPLE_COORDINATOR, &quoted(coordinator));
-        if let Some(path) = dataset {
-            file = file.replace(SAMPLE_DATASET, &quoted(&path.to_string_lossy()));
+        if let Some(dataset) = dataset {
+            file = file.replace(SAMPLE_DATASET, &dataset.as_toml());
         }
         if let Some(proxy) = proxy {
             file = file.replace(SAMPLE_PROXY, &format!("proxy = {}", quoted(proxy)));
@@ -397,7 +397,9 @@ mod tests {
     #[test]
     fn any_path_can_be_written_into_the_sample() {
         let path = Path::new("/srv/a \"b\"\\c");
-        let settings = parsed(&Settings::commented("https://[::1]:1", Some(path), None, None)).unwrap();
+        let settings =
+            parsed(&Settings::commented("https://[::1]:1", Some(&path.to_owned().into()), None, None))
+                .unwrap();
         assert_eq!(settings.coordinator, "https://[::1]:1");
         assert_eq!(settings.dataset, DataSets::from(path.to_owned()));
         let proxy = Some("http://proxy:3128");

@@ -170,10 +170,11 @@ impl Spent {
 
 /// The charge of an update in the log.
 fn charge(event: &Event<Entry>, digest: Digest, update: &NoisedUpdate) -> Option<Charge> {
-    let NoisedUpdate { job_name, clip, noise_multiplier } = update;
+    let NoisedUpdate { job_name, clip, noise_multiplier, dataset } = update;
     let mechanism = Mechanism { clip: clip.parse().ok()?, noise_multiplier: noise_multiplier.parse().ok()? };
     let assignment = event.entry.assignment.clone()?;
-    Some(Charge { assignment, job_name: job_name.clone(), mechanism, digest, at: event.at })
+    let dataset = dataset.clone();
+    Some(Charge { assignment, job_name: job_name.clone(), mechanism, digest, at: event.at, dataset })
 }
 
 #[cfg(test)]
@@ -210,11 +211,12 @@ mod tests {
         /// Charges an update as the daemon does, and sends it.
         fn update(&self, round: u32, noise_multiplier: f64, sent: bool) {
             let charge = charge_of(round, noise_multiplier);
-            let Charge { assignment, digest, mechanism, job_name, .. } = charge.clone();
+            let Charge { assignment, digest, mechanism, job_name, dataset, at: _ } = charge.clone();
             let update = NoisedUpdate {
                 job_name,
                 clip: mechanism.clip.to_string(),
                 noise_multiplier: mechanism.noise_multiplier.to_string(),
+                dataset,
             };
             let kind = EntryKind::NoiseAdded { digest, spending: "some".to_owned(), update: Some(update) };
             self.log.record(Entry::of(&assignment, kind)).unwrap();
@@ -240,6 +242,7 @@ mod tests {
             job_name: "shared".to_owned(),
             mechanism: Mechanism { clip: 0.1, noise_multiplier },
             at: AT,
+            dataset: round.checked_sub(1).map(|_| "coast".parse().unwrap()),
         }
     }
 

@@ -85,7 +85,11 @@ mod tests {
         assert_eq!(BandValues::shared([Some(north), Some(south)]), Some(values(unit, 0.0, 0.3)));
         let other = values(Some(ValueUnit::EightBit), 3.0, 200.0);
         assert_eq!(BandValues::shared([Some(north), Some(other)]), Some(values(None, 0.1, 200.0)));
-        assert_eq!(BandValues::shared([Some(north), None]), None, "what one does not tell is not known of all");
+        assert_eq!(
+            BandValues::shared([Some(north), None]),
+            None,
+            "what one does not tell is not known of all"
+        );
         assert_eq!(BandValues::shared([]), None);
     }
 

@@ -220,9 +220,13 @@ impl HeadFile {
         self.imagery.check()?;
         for BandNormalisation { band, std, values, .. } in &self.statistics {
             if **std <= 0.0 {
-                return Err(format!("`statistics`: the `std` of band `{band}` must be above 0, found `{std}`"));
+                return Err(format!(
+                    "`statistics`: the `std` of band `{band}` must be above 0, found `{std}`"
+                ));
             }
-            values.map_or(Ok(()), |values| values.check()).map_err(|rule| format!("`statistics`: `{band}`: {rule}"))?;
+            values
+                .map_or(Ok(()), |values| values.check())
+                .map_err(|rule| format!("`statistics`: `{band}`: {rule}"))?;
         }
         self.composition.check(&self.encoder_dims())?;
         for encoder in &self.encoders {

@@ -291,7 +291,12 @@ fn requests(job: &str, assignment: &str, token: &str) -> Vec<Call> {
         samples: 9,
         metrics: metrics(),
         scoring: scoring(),
-        normalisation: vec![v1::BandNormalisation { band: "red".to_owned(), mean: 0.0, std: 1.0, values: None }],
+        normalisation: vec![v1::BandNormalisation {
+            band: "red".to_owned(),
+            mean: 0.0,
+            std: 1.0,
+            values: None,
+        }],
         energy: energy(),
         initial: Some(v1::InitialFile { file: "atto.safetensors".to_owned(), digest: digest.clone() }),
         imagery: None,

@@ -149,7 +149,12 @@ async fn an_upload_that_is_not_a_model_is_not_kept() {
         samples: 3,
         metrics: Vec::new(),
         scoring: None,
-        normalisation: vec![v1::BandNormalisation { band: "red".to_owned(), mean: 0.0, std: 1.0, values: None }],
+        normalisation: vec![v1::BandNormalisation {
+            band: "red".to_owned(),
+            mean: 0.0,
+            std: 1.0,
+            values: None,
+        }],
         energy: Some(v1::Energy { kwh: 0.0, source: v1::EnergySource::Unavailable.into(), co2e_grams: None }),
         initial: None,
         imagery: None,

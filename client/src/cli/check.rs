@@ -185,6 +185,22 @@ fn data_sets(all: &DataSets) -> Vec<(String, Finding)> {
     findings
 }
 
+/// The same of every data set together, with the name of each that has one.
+pub(super) fn check_each(all: &DataSets) -> Finding {
+    let each = all.all().map(|(name, path)| match name {
+        None => dataset(path),
+        Some(name) => {
+            let said = |text: String| format!("data set `{name}`: {text}");
+            dataset(path).map(said).map_err(said)
+        }
+    });
+    let (found, wrong): (Vec<Finding>, Vec<Finding>) = each.partition(Result::is_ok);
+    let lines = |list: Vec<Finding>| {
+        list.into_iter().map(|one| one.unwrap_or_else(|problem| problem)).collect::<Vec<_>>().join("\n")
+    };
+    if wrong.is_empty() { Ok(lines(found)) } else { Err(lines(wrong)) }
+}
+
 fn told_apart(all: &DataSets) -> Finding {
     let traits = |(name, path): (Option<&DataSetName>, &Path)| {
         let config = DatasetConfig::load(&eosfed_data::description(path)).ok()?;

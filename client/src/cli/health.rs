@@ -3,15 +3,15 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use clap::Args;
-use eosfed_client::settings::load_policy;
+use eosfed_client::settings::{Settings, load_policies, load_policy};
 use eosfed_common::outln;
 
 use super::shared::site;
 
-/// Say whether a daemon runs on the state folder and could work: it holds the folder, its identity and its
-/// policy can be read. Exit code 1 if not. Whether the coordinator answers is not asked: a daemon waits for
+/// Say whether a daemon runs on the state folder and could work: it holds the folder, its identity, its
+/// policy and those of its data sets can be read. Exit code 1 if not. Whether the coordinator answers is not asked: a daemon waits for
 /// that by itself, and a restart would not help.
 #[derive(Debug, Args)]
 pub(super) struct Health {
@@ -25,6 +25,13 @@ impl Health {
         let site = site(&self.state)?;
         let credentials = site.credentials()?;
         load_policy(&site.policy())?;
+        // Settings that cannot be read do not stop a daemon that runs: it has read them.
+        if let Ok(settings) = Settings::load(&site.settings()) {
+            for (name, own) in settings.dataset.policies() {
+                load_policies(&site.policy(), own)
+                    .with_context(|| format!("the policy of data set `{name}`"))?;
+            }
+        }
         let path = site.path().display();
         ensure!(site.is_locked()?, "no `eosfed-client run` holds {path}");
         outln!("a daemon of `{}` runs on {path}", credentials.institution);

@@ -11,6 +11,7 @@ use eosfed_client::document::{ClientJob, ClientJobs, JobStatus};
 use eosfed_client::jobs::{self, JobsQuery};
 use eosfed_common::clock::{Clock as _, SystemClock, Timestamp, moment};
 use eosfed_common::counted::counted;
+use eosfed_common::ids::DataSetName;
 use eosfed_common::outln;
 use strum::VariantNames as _;
 
@@ -98,9 +99,15 @@ fn print(found: &ClientJobs, narrowed: bool, state: &Path) {
 fn table(jobs: &[ClientJob]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(["job", "name", "now", "since"]);
-    for ClientJob { job, name, now, since, .. } in jobs {
-        table.add_row([job.as_str(), name.as_deref().unwrap_or("–"), now, since]);
+    // Of a site with one data set there is nothing to tell.
+    let named = jobs.iter().any(|job| job.data_set.is_some());
+    let mut header = vec!["job", "name", "now", "since"];
+    header.extend(named.then_some("data set"));
+    table.set_header(header);
+    for ClientJob { job, name, now, since, data_set, .. } in jobs {
+        let mut row = vec![job.as_str(), name.as_deref().unwrap_or("–"), now, since];
+        row.extend(named.then(|| data_set.as_ref().map_or("–", DataSetName::as_str)));
+        table.add_row(row);
     }
     table
 }

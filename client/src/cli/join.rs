@@ -1,11 +1,12 @@
 //! `eosfed-client join`.
 
 use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
+use eosfed_client::data_sets::DataSets;
 use eosfed_client::join::enroll;
 use eosfed_client::policy;
 use eosfed_client::settings::Settings;
@@ -19,7 +20,7 @@ use eosfed_common::signing::{PinnedKeys, SigningKey};
 use eosfed_transport::join::JoinToken;
 use eosfed_transport::proxy::Proxy;
 
-use super::check::dataset as check_dataset;
+use super::check::check_each;
 use super::shared::{runtime, site};
 
 /// Get an identity with a join token and make the state folder. The private key is made on this machine and
@@ -35,9 +36,10 @@ pub(super) struct Join {
     /// The state folder. It is made if it is missing.
     #[arg(long)]
     state: PathBuf,
-    /// The private imagery: a dataset.toml, or its folder.
-    #[arg(long)]
-    dataset: Option<PathBuf>,
+    /// The private imagery: a dataset.toml, or its folder. Of several data sets each as NAME=PATH, or
+    /// NAME=PATH;policy=FILE with a policy of its own.
+    #[arg(long = "dataset", value_name = "PATH")]
+    datasets: Vec<String>,
     /// The HTTP proxy for connections to the coordinator, `http://HOST:PORT`. It is written to client.toml.
     /// Joining again without this option keeps the proxy that is set there.
     #[arg(long, env = "EOSFED_PROXY", value_name = "URL")]
@@ -83,13 +85,10 @@ impl Join {
             "it is a token for a person, who joins with `eosfed join`; ask for one by `eosfed institution invite`"
         );
         let policy = self.read_policy()?;
-        let dataset = match &self.dataset {
-            Some(path) => Some(std::path::absolute(path).with_context(|| path.display().to_string())?),
-            None => None,
-        };
+        let dataset = self.data_sets()?;
         // A token works once: what can be found out beforehand is.
-        if let Some(path) = dataset.as_deref().filter(|_| !self.skip_data_check)
-            && let Err(problem) = check_dataset(path)
+        if let Some(all) = dataset.as_ref().filter(|_| !self.skip_data_check)
+            && let Err(problem) = check_each(all)
         {
             bail!(
                 "{problem}\nthe token is not used up; correct the data set, or join with `--skip-data-check`"
@@ -114,7 +113,7 @@ impl Join {
                 outln!("{} has another `proxy`; change it there", site.settings().display());
             }
         } else {
-            let dataset = dataset.as_deref();
+            let dataset = dataset.as_ref();
             let proxy = self.proxy.as_deref();
             let settings = Settings::commented(&token.url, dataset, proxy, credentials.as_deref());
             site.write("client.toml", settings.as_bytes())?;
@@ -128,6 +127,17 @@ impl Join {
         let state = site.path().display();
         outln!("next: edit {state}/policy.toml, then `eosfed-client check --state {state}`");
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// The data sets that were given, by absolute paths.
+    fn data_sets(&self) -> anyhow::Result<Option<DataSets>> {
+        if self.datasets.is_empty() {
+            return Ok(None);
+        }
+        let given =
+            DataSets::of_arguments(&self.datasets).map_err(|rule| anyhow::anyhow!("--dataset: {rule}"))?;
+        let absolute = |path: &Path| std::path::absolute(path).with_context(|| path.display().to_string());
+        given.with_paths(absolute).map(Some)
     }
 
     fn read_token(&self) -> anyhow::Result<String> {

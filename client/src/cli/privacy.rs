@@ -107,6 +107,11 @@ fn text(privacy: Option<Privacy>, spending: &Spending) -> Vec<String> {
     };
     let replaced = spending.epsilon_of_replacement(delta);
     lines.push(format!("epsilon {replaced:.2} if data are replaced by others instead of left out"));
+    for (name, (updates, divergence)) in spending.by_data_set() {
+        let alone = epsilon(divergence, delta);
+        lines
+            .push(format!("data set `{name}`: {}, epsilon {alone:.2} by itself", counted(updates, "update")));
+    }
     if made > 0 {
         lines.push(String::new());
         lines.extend(jobs(spending, delta).to_string().lines().map(|line| line.trim_end().to_owned()));
@@ -154,6 +159,7 @@ mod tests {
                 job_name: "a name of a job that is far longer than any column".to_owned(),
                 mechanism: Mechanism { clip: 1.0, noise_multiplier: 2.0 },
                 at: Timestamp(0),
+                dataset: assignment.starts_with("j-0a").then(|| "coast".parse().unwrap()),
             });
         }
         spending
@@ -167,6 +173,8 @@ mod tests {
         for phrase in ["of 8 at delta 1e-5", "updates made: 3; room for", "j-0a1b2c3d", "j-00000001"] {
             assert!(said.contains(phrase), "{phrase}: {said}");
         }
+        let alone = format!("data set `coast`: 2 updates, epsilon {:.2} by itself", epsilon(0.25, 1e-5));
+        assert!(lines.contains(&alone), "{alone}: {said}");
         assert!(text(None, &spending())[0].contains("has no `privacy`"));
     }
 

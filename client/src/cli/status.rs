@@ -113,6 +113,7 @@ fn rows(report: &Value) -> impl Iterator<Item = (String, String)> {
         "phase",
         "assignment",
         "job",
+        "data_set",
         "since",
     ] {
         row(key, &report[key]);
@@ -124,15 +125,23 @@ fn rows(report: &Value) -> impl Iterator<Item = (String, String)> {
     }
     for device in report["devices"].as_array().into_iter().flatten() {
         let word = |key: &str| device[key].as_str().unwrap_or("–");
+        let reads = device["data_set"].as_str().map_or_else(String::new, |name| format!(" on `{name}`"));
         let work = device["assignment"].as_str().map_or_else(
             || word("phase").to_owned(),
-            |id| format!("{} {id}, `{}`, since {}", word("phase"), word("job"), word("since")),
+            |id| format!("{} {id}, `{}`{reads}, since {}", word("phase"), word("job"), word("since")),
         );
         let wait =
             device["waiting_for"]["message"].as_str().map_or_else(String::new, |why| format!("; {why}"));
         row(&format!("device {}", word("device")), &Value::from(format!("{work}{wait}")));
     }
     row("queue", &report["queue"]);
+    for one in report["data_sets"].as_array().into_iter().flatten() {
+        let key =
+            one["name"].as_str().map_or_else(|| "data set".to_owned(), |name| format!("data set {name}"));
+        let policy = one["policy"].as_str().map_or_else(String::new, |file| format!("; policy {file}"));
+        let problem = one["problem"].as_str().map_or_else(String::new, |why| format!("; problem: {why}"));
+        row(&key, &Value::from(format!("{}{policy}{problem}", one["path"].as_str().unwrap_or("–"))));
+    }
     for kind in ["weights", "metrics", "control"] {
         row(&format!("sent_bytes, {kind}"), &report["sent_bytes"][kind]);
     }

@@ -148,6 +148,7 @@ impl<E: Environment> Daemon<E> {
             job_name: text(&held.assignment.job_name),
             clip: mechanism.clip.to_string(),
             noise_multiplier: mechanism.noise_multiplier.to_string(),
+            dataset: held.dataset.clone(),
         };
         let kind = EntryKind::NoiseAdded { digest: weights.digest, spending: words, update: Some(update) };
         self.parts.log.record(Entry::of(id, kind))?;
@@ -157,6 +158,7 @@ impl<E: Environment> Daemon<E> {
             mechanism,
             digest: weights.digest,
             at: self.parts.clock.now(),
+            dataset: held.dataset.clone(),
         })?;
         Ok(None)
     }

@@ -102,13 +102,15 @@ impl<E: Environment> Daemon<E> {
         assignment: &Assignment,
         terms: &Terms,
         approval: Option<&GivenApproval>,
+        dataset: Option<&DataSetName>,
     ) -> Result<(), DaemonError> {
         let id = &assignment.id;
         if !self.offers.noted.ids.contains(id) {
             self.note_asked(id, terms.words(), Some(terms.digest()))?;
         }
         let approval = approval.map(Approved::from);
-        Ok(self.parts.log.record_once(Entry::of(id, EntryKind::Accepted { approval }))?)
+        let dataset = dataset.cloned();
+        Ok(self.parts.log.record_once(Entry::of(id, EntryKind::Accepted { approval, dataset }))?)
     }
 
     /// Forgets the offers that are no longer there.

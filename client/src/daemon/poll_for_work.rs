@@ -224,6 +224,8 @@ impl<E: Environment> Daemon<E> {
             Ok(dataset) => dataset,
             Err(obstacle) => return self.turn_away(&assignment, obstacle).await,
         };
+        // A person approves work on one data set: another one needs another approval.
+        let terms = terms.reading(dataset.as_ref());
         let policy = match self.settled_for(dataset.as_ref(), &assignment).await? {
             Ok(policy) => policy,
             Err(outcome) => return Ok(outcome),
@@ -244,7 +246,8 @@ impl<E: Environment> Daemon<E> {
                 if !approved {
                     self.parts.site.record_offer(&terms)?;
                 }
-                self.postpone(&assignment, &why)
+                let named = dataset.map(|name| format!("{why}; it is for the data set `{name}`"));
+                self.postpone(&assignment, &named.unwrap_or(why))
             }
             Decision::Accept if let Some(refusal) = self.over_limit(&policy.limits, &assignment) => {
                 self.decline(&assignment.id, refusal).await
@@ -252,7 +255,7 @@ impl<E: Environment> Daemon<E> {
             Decision::Accept => match self.obstacle_to(&policy, &assignment, dataset.as_ref()).await? {
                 None => {
                     let approval = approval.filter(|_| policy.approval == Approval::Manual);
-                    self.note_acceptance(&assignment, &terms, approval.as_ref())?;
+                    self.note_acceptance(&assignment, &terms, approval.as_ref(), dataset.as_ref())?;
                     if policy.approval == Approval::Manual {
                         self.parts.site.record_accepted(&digest, assignment.id.round)?;
                     }

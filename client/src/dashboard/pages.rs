@@ -1,13 +1,15 @@
 //! The pages: each reads the state folder anew.
 
+use std::path::PathBuf;
+
 use axum::extract::{Path, Query, State};
 use eosfed_common::clock::Timestamp;
-use eosfed_common::ids::AssignmentId;
+use eosfed_common::ids::{AssignmentId, DataSetName};
 use eosfed_dashboard::Shell;
 use eosfed_dashboard::page::Pager;
 use eosfed_dashboard::page::site::{
-    self as views, BudgetsPage, DeviceWork, EntriesPage, EntryFilter, EntryPage, JobUse, LeftPage, LimitUse,
-    PolicyPage, PrivacyJob, PrivacyUse, SiteOverview, WorkInHand, path,
+    self as views, BudgetsPage, DataSetLine, DataSetPolicy, DeviceWork, EntriesPage, EntryFilter, EntryPage,
+    JobUse, LeftPage, LimitUse, PolicyPage, PrivacyJob, PrivacyUse, SiteOverview, WorkInHand, path,
 };
 use eosfed_web::answer::Html;
 use serde::Deserialize;
@@ -17,10 +19,10 @@ use super::SitePages;
 use super::answer::Trouble;
 use super::read::{self, DECISIONS, Lines, Records};
 use super::session::{LIVE_AND_LOGOUT, Visitor};
-use crate::document::{DeviceStatus, LimitsReport, PrivacyReport, Status};
+use crate::document::{DataSetStatus, DeviceStatus, LimitsReport, PrivacyReport, Status};
 use crate::policy::{Limit, explain};
 use crate::report;
-use crate::settings::load_policy;
+use crate::settings::{Settings, load_policies, load_policy};
 use crate::site::Site;
 use crate::site_log::{EntryKind, LogQuery, page};
 use crate::spent::Spent;
@@ -109,9 +111,10 @@ pub(super) async fn overview(State(pages): State<SitePages>, _visitor: Visitor) 
         problems.extend(decisions.as_ref().err().map(ToString::to_string));
         let decisions = decisions.map_or_else(|_| Vec::new(), |found| found.lines);
         let left = left.map_or_else(|_| Vec::new(), |found| found.records);
-        let Status { institution, phase, waiting_for, sent_bytes, devices, queue, .. } = status;
+        let Status { institution, phase, waiting_for, sent_bytes, devices, queue, data_sets, .. } = status;
         let devices: Vec<_> = devices.into_iter().map(device).collect();
-        let work = in_hand(status.assignment, status.job, status.since);
+        let data_sets: Vec<_> = data_sets.into_iter().filter_map(data_set).collect();
+        let work = in_hand(status.assignment, status.job, status.since, status.data_set);
         let page = SiteOverview {
             institution: institution.as_str(),
             running: site.is_locked()?,
@@ -120,6 +123,7 @@ pub(super) async fn overview(State(pages): State<SitePages>, _visitor: Visitor) 
             waits: waiting_for.as_ref().map(|wait| &*wait.message),
             devices: &devices,
             queue: queue.as_deref(),
+            data_sets: &data_sets,
             certificate_ends: site.credentials()?.not_after,
             sent: sent_bytes,
             problems: &problems,
@@ -135,17 +139,26 @@ fn in_hand(
     assignment: Option<AssignmentId>,
     job: Option<String>,
     since: Option<String>,
+    data_set: Option<DataSetName>,
 ) -> Option<WorkInHand> {
     let ((assignment, job), since) = assignment.zip(job).zip(since)?;
-    Some(WorkInHand { assignment: assignment.to_string(), job, since })
+    let data_set = data_set.map(|name| name.to_string());
+    Some(WorkInHand { assignment: assignment.to_string(), job, since, data_set })
+}
+
+/// A line for a data set with a name: of one by its path alone there is nothing to choose.
+fn data_set(status: DataSetStatus) -> Option<DataSetLine> {
+    let DataSetStatus { name, path, policy, problem } = status;
+    let shown = |path: PathBuf| path.display().to_string();
+    Some(DataSetLine { name: name?.to_string(), path: shown(path), policy: policy.map(shown), problem })
 }
 
 fn device(status: DeviceStatus) -> DeviceWork {
-    let DeviceStatus { device, phase, assignment, job, since, waiting_for } = status;
+    let DeviceStatus { device, phase, assignment, job, data_set, since, waiting_for } = status;
     DeviceWork {
         device: device.map_or_else(|| "no longer in the settings".to_owned(), |device| device.to_string()),
         phase,
-        work: in_hand(assignment, job, since),
+        work: in_hand(assignment, job, since, data_set),
         waits: waiting_for.map(|wait| wait.message),
     }
 }
@@ -254,10 +267,24 @@ pub(super) async fn policy(State(pages): State<SitePages>, _visitor: Visitor) ->
         let path = site.policy();
         let sentences = load_policy(&path).map(|policy| explain(&policy)).map_err(|error| error.to_string());
         let sentences = sentences.as_deref().map_err(|error| &**error);
-        let page = PolicyPage { file: &path.display().to_string(), sentences };
+        let of_data_sets = policies_of_data_sets(site);
+        let page = PolicyPage { file: &path.display().to_string(), sentences, data_sets: &of_data_sets };
         Ok(Html(views::policy(&shell(site, now)?, &page)))
     })
     .await
+}
+
+/// What counts for each data set with a policy of its own. Settings that cannot be read have none.
+fn policies_of_data_sets(site: &Site) -> Vec<DataSetPolicy> {
+    let Ok(settings) = Settings::load(&site.settings()) else { return Vec::new() };
+    let of = |(name, own): (&DataSetName, &std::path::Path)| DataSetPolicy {
+        name: name.to_string(),
+        file: own.display().to_string(),
+        sentences: load_policies(&site.policy(), own)
+            .map(|policy| explain(&policy))
+            .map_err(|error| error.to_string()),
+    };
+    settings.dataset.policies().map(of).collect()
 }
 
 /// What is used of the budgets.

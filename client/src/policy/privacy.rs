@@ -330,6 +330,7 @@ mod tests {
                 job_name: "shared".to_owned(),
                 mechanism: PRIVACY.mechanism(),
                 at: Timestamp(0),
+                dataset: None,
             });
         }
         spending

@@ -25,7 +25,7 @@ pub struct Terms {
     pub kind: JobKind,
     /// Fewest institutions that are combined, as the coordinator says.
     pub min_institutions: u32,
-    /// The data set that the plan asks for.
+    /// The data set that is read: the one that the plan asks for, or that the client has chosen of several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dataset: Option<DataSetName>,
     /// The work.
@@ -104,6 +104,12 @@ impl Terms {
             dataset: dataset.clone(),
             work,
         }
+    }
+
+    /// The same with the data set that the client has chosen; as before for a site that has one without a name.
+    #[must_use]
+    pub fn reading(self, chosen: Option<&DataSetName>) -> Self {
+        Self { dataset: chosen.cloned().or(self.dataset), ..self }
     }
 
     /// Whether updates of federated training are sent.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
-use eosfed_common::ids::{AssignmentId, JobId};
+use eosfed_common::ids::{AssignmentId, DataSetName, JobId};
 use serde::{Deserialize, Serialize};
 
 use super::{Mechanism, epsilon};
@@ -27,6 +27,9 @@ pub struct Charge {
     pub digest: Digest,
     /// When it was recorded.
     pub at: Timestamp,
+    /// The data set that it was trained on, where the site has several with names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dataset: Option<DataSetName>,
 }
 
 /// All updates with noise of an institution.
@@ -132,6 +135,19 @@ impl Spending {
         }
         jobs
     }
+
+    /// The number of updates that were trained on each data set with a name, and their divergence at order 1.
+    #[must_use]
+    pub fn by_data_set(&self) -> BTreeMap<&DataSetName, (usize, f64)> {
+        let mut data_sets = BTreeMap::new();
+        for Charge { dataset, mechanism, .. } in &self.updates {
+            let Some(name) = dataset else { continue };
+            let (updates, divergence) = data_sets.entry(name).or_insert((0, 0.0));
+            *updates += 1;
+            *divergence += mechanism.divergence();
+        }
+        data_sets
+    }
 }
 
 #[cfg(test)]
@@ -145,6 +161,7 @@ mod tests {
             mechanism: Mechanism { clip: 1.0, noise_multiplier },
             digest: Digest::of(id.as_bytes()),
             at: Timestamp(5),
+            dataset: None,
         }
     }
 
@@ -172,6 +189,21 @@ mod tests {
         assert!(spending.epsilon_of_replacement(1e-5) > spending.epsilon(1e-5));
         let text = serde_json::to_string(&spending).unwrap();
         assert_eq!(serde_json::from_str::<Spending>(&text).unwrap(), spending);
+    }
+
+    #[test]
+    fn what_each_data_set_has_cost_is_told_apart() {
+        let mut spending = spending();
+        assert!(spending.by_data_set().is_empty());
+        let text = serde_json::to_string(&spending).unwrap();
+        assert!(!text.contains("dataset"), "records of before stay as they are");
+        let coast: DataSetName = "coast".parse().unwrap();
+        for (id, noise) in [("j-0a1b2c3d.5.1.west", 2.0), ("j-0a1b2c3d.6.1.west", 4.0)] {
+            spending.add(Charge { dataset: Some(coast.clone()), ..charge(id, noise) });
+        }
+        let (updates, divergence) = spending.by_data_set()[&coast];
+        assert_eq!(updates, 2);
+        assert!((divergence - (0.125 + 0.03125)).abs() < 1e-12);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::dialogue::{Respondent, SetupError};
 use super::intent::Intent;
 use super::questions::{Key, Question};
+use crate::data_sets::DataSets;
 use crate::policy::Approval;
 
 /// The contents of a file of answers. What is in the state folder already is kept, and needs no answer.
@@ -18,9 +19,9 @@ pub struct Answers {
     /// A file with the join token. The token itself does not belong in this file, since it is a secret.
     #[schemars(extend("x-rule" = "required until the institution has joined"))]
     pub token_file: Option<PathBuf>,
-    /// The imagery: a `dataset.toml`, or its folder.
+    /// The imagery: a `dataset.toml`, or its folder; or several tables `[[dataset]]`.
     #[schemars(extend("x-rule" = "required until client.toml is there"))]
-    pub dataset: Option<PathBuf>,
+    pub dataset: Option<DataSets>,
     /// The HTTP proxy for connections to the coordinator, `http://HOST:PORT`. Default: a direct connection.
     pub proxy: Option<String>,
     /// A file of one line, `USER:PASSWORD`, for a proxy that requires it. Only its owner may read it.
@@ -69,7 +70,7 @@ impl Answers {
         let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned());
         match key {
             Key::TokenFile => path(&self.token_file),
-            Key::Dataset => path(&self.dataset),
+            Key::Dataset => self.dataset.as_ref().map(DataSets::as_argument),
             Key::Proxy => self.proxy.clone(),
             Key::ProxyCredentialsFile => path(&self.proxy_credentials_file),
             Key::Intent => self.intent.map(|intent| intent.name().to_owned()).or_else(|| path(&self.policy)),
@@ -135,6 +136,9 @@ mod tests {
     fn a_missing_answer_is_the_default_or_named() {
         let mut few = respondent("dataset = \"d\"").unwrap();
         assert_eq!(few.answer(&Question::with_default(Key::Proxy, "")).unwrap(), "");
+        let tables = "[[dataset]]\nname = \"a\"\npath = \"p\"\npolicy = \"r\"\n[[dataset]]\nname = \"b\"\npath = \"q\"";
+        let two = respondent(tables).unwrap().answer(&Question::required(Key::Dataset)).unwrap();
+        assert_eq!(two, "a=p;policy=r, b=q");
         let said = few.answer(&Question::required(Key::TokenFile)).unwrap_err().to_string();
         assert!(said.contains("answers.toml: `token_file` is missing"), "{said}");
         let said = few.wrong(&Question::required(Key::Dataset), "no such folder").unwrap_err().to_string();

@@ -61,7 +61,8 @@ impl Key {
             Self::Dataset => {
                 "The folder with your imagery and its dataset.toml, which says what the files are \
                  (docs/reference/dataset.md). The training program reads it here. Images and labels never leave: \
-                 the protocol has no field for them. The folder is only read."
+                 the protocol has no field for them. The folder is only read. Several data sets are given with names: \
+                 NAME=PATH, NAME=PATH. With NAME=PATH;policy=FILE one has a policy of its own, which only takes away."
             }
             Self::Proxy => {
                 "How this machine reaches the coordinator. All connections go out; nothing listens here. If your \

@@ -73,6 +73,7 @@ mod tests {
             job_name: "shared".to_owned(),
             mechanism: Mechanism { clip: 1.0, noise_multiplier: 0.8 },
             at: Timestamp(0),
+            dataset: None,
         }
     }
 

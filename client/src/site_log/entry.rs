@@ -2,7 +2,7 @@
 
 use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
-use eosfed_common::ids::{AssignmentId, JobId};
+use eosfed_common::ids::{AssignmentId, DataSetName, JobId};
 use eosfed_common::printable::Printable;
 use eosfed_common::refusal::{Reason, Refusal};
 use schemars::JsonSchema;
@@ -59,6 +59,9 @@ pub enum EntryKind {
         /// Who has approved it, if the policy wants an approval.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         approval: Option<Approved>,
+        /// The data set that it reads, where the site has several with names.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        dataset: Option<DataSetName>,
     },
     /// The work will not be done.
     Refused(Why),
@@ -134,6 +137,9 @@ pub struct NoisedUpdate {
     pub clip: String,
     /// Standard deviation of the noise, in units of `clip`.
     pub noise_multiplier: String,
+    /// The data set of several that it was trained on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dataset: Option<DataSetName>,
 }
 
 /// Why work is not done.

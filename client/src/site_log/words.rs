@@ -46,8 +46,13 @@ fn details(kind: &EntryKind) -> Vec<String> {
         EntryKind::Stopped => Vec::new(),
         // The terms end with their digest.
         EntryKind::Asked { terms, digest: _ } => terms.clone(),
-        EntryKind::Accepted { approval: None } => vec!["the policy asks for no approval".to_owned()],
-        EntryKind::Accepted { approval: Some(approval) } | EntryKind::Approved(approval) => given(approval),
+        EntryKind::Accepted { approval, dataset } => {
+            let approved =
+                approval.as_ref().map_or_else(|| vec!["the policy asks for no approval".to_owned()], given);
+            let read = dataset.iter().map(|name| format!("reads the data set `{name}`"));
+            read.chain(approved).collect()
+        }
+        EntryKind::Approved(approval) => given(approval),
         EntryKind::Refused(why) | EntryKind::Failed(why) => {
             let Why { reason, message, told } = why;
             let told = told.iter().map(|told| format!("the coordinator is told: {told}"));

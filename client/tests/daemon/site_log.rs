@@ -105,7 +105,9 @@ async fn an_acceptance_names_the_person_who_approved_it() {
     task.await.unwrap().unwrap();
     let entries = entries(&world);
     assert_eq!(kinds(&entries)[..4], ["started", "asked", "waits", "accepted"]);
-    let EntryKind::Accepted { approval: Some(approval) } = &entries[3].kind else { panic!("{entries:?}") };
+    let EntryKind::Accepted { approval: Some(approval), dataset: None } = &entries[3].kind else {
+        panic!("{entries:?}")
+    };
     assert_eq!(*approval, Approved::from(&given));
 }
 

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use eosfed_common::band_values::BandValues;
 use eosfed_common::assignment::{
     BandMoments, BlobRef, CurvePoint, EvaluationSubmission, StatisticsSubmission, UpdateSubmission,
 };
+use eosfed_common::band_values::BandValues;
 use eosfed_common::card::{Energy, MAX_CARBON_INTENSITY};
 use eosfed_common::data_statement::PartSizes;
 use eosfed_common::finite::Finite;

@@ -129,7 +129,12 @@ pub(crate) fn report(samples: u64, metrics: Vec<v1::Metric>) -> v1::TrainingRepo
         samples,
         metrics,
         scoring: None,
-        normalisation: vec![v1::BandNormalisation { band: "red".to_owned(), mean: 0.0, std: 1.0, values: None }],
+        normalisation: vec![v1::BandNormalisation {
+            band: "red".to_owned(),
+            mean: 0.0,
+            std: 1.0,
+            values: None,
+        }],
         energy: Some(v1::Energy { kwh: 0.0, source: v1::EnergySource::Unavailable.into(), co2e_grams: None }),
         initial: None,
         imagery: None,

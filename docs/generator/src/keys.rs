@@ -114,6 +114,11 @@ impl<'a> Walk<'a> {
         if list(schema.get("oneOf")).iter().filter_map(Value::as_object).any(|one| tag(one).is_some()) {
             return self.variants(path, schema);
         }
+        // A value of several forms: those that are tables have keys.
+        for form in list(schema.get("anyOf")).iter().filter_map(Value::as_object) {
+            let form = self.resolve(form)?;
+            self.descend(path, form, described(form))?;
+        }
         for (key, suffix) in [("items", "[]"), ("additionalProperties", ".NAME")] {
             if let Some(inner) = schema.get(key).and_then(Value::as_object) {
                 let inner = self.resolve(inner)?;

@@ -112,6 +112,7 @@ fn charge(round: u32) -> Charge {
         mechanism: Mechanism { clip: 1.0, noise_multiplier: 0.8 },
         digest: Digest::of(&round.to_le_bytes()),
         at: AT,
+        dataset: Some("coast".parse().expect("a name")),
     }
 }
 
@@ -119,8 +120,8 @@ fn charge(round: u32) -> Charge {
 fn lines() -> Vec<u8> {
     let folder = fresh();
     let log = open(folder.path());
-    let Charge { assignment, job_name, digest, .. } = charge(1);
-    let update = NoisedUpdate { job_name, clip: "1".to_owned(), noise_multiplier: "0.8".to_owned() };
+    let Charge { assignment, job_name, digest, dataset, .. } = charge(1);
+    let update = NoisedUpdate { job_name, clip: "1".to_owned(), noise_multiplier: "0.8".to_owned(), dataset };
     let sending = Sending {
         record: Record::Weights,
         what: "the file of weights".to_owned(),

@@ -124,7 +124,10 @@ mod tests {
         let described = |names: &str, unit, value: fn(usize, [f32; 2]) -> f32| {
             let pixels = Pixels::sample(2, &images(2, value));
             let said = describe(&bands(names), &pixels, unit);
-            said.into_iter().map(Option::unwrap).map(|one| (one.unit, *one.low, *one.high)).collect::<Vec<_>>()
+            said.into_iter()
+                .map(Option::unwrap)
+                .map(|one| (one.unit, *one.low, *one.high))
+                .collect::<Vec<_>>()
         };
         let optical = described("red nir", Some(OpticalUnit::Reflectance), |channel, at| at[channel]);
         for (unit, low, high) in optical {

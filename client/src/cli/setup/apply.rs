@@ -46,7 +46,7 @@ fn write(site: &Site, plan: &Plan, present: &Present) -> anyhow::Result<()> {
     let credentials = proxy.and_then(|proxy| proxy.credentials.as_deref());
     let settings = Settings::commented(
         &token.url,
-        plan.dataset.as_deref(),
+        plan.dataset.as_ref(),
         proxy.map(|proxy| proxy.url.as_str()),
         credentials,
     );

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use eosfed_client::data_sets::DataSets;
 use eosfed_client::join::reach;
 use eosfed_client::policy::{Approval, Policy};
 use eosfed_client::settings::{Settings, load_policy};
@@ -16,7 +17,7 @@ use eosfed_transport::join::JoinToken;
 use eosfed_transport::proxy::Proxy;
 
 use super::absolute;
-use crate::cli::check::dataset;
+use crate::cli::check::check_each;
 use crate::cli::shared::runtime;
 
 /// Longest file with a token, in bytes.
@@ -82,7 +83,7 @@ pub(super) struct PolicyAnswer {
 /// What there is to do. What is absent is there already.
 pub(super) struct Plan {
     pub token: Option<JoinToken>,
-    pub dataset: Option<PathBuf>,
+    pub dataset: Option<DataSets>,
     pub proxy: Option<ProxyAnswer>,
     pub policy: Option<PolicyAnswer>,
 }
@@ -143,12 +144,13 @@ fn token_file(answer: &str) -> Result<String, String> {
     std::fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))
 }
 
-fn data(respondent: &mut dyn Respondent) -> Result<PathBuf, SetupError> {
+fn data(respondent: &mut dyn Respondent) -> Result<DataSets, SetupError> {
     settle(respondent, &Question::required(Key::Dataset), |answer| {
-        let path = absolute(answer)?;
-        let found = dataset(&path)?;
+        let all: DataSets = answer.parse()?;
+        let all = all.with_paths(|path| absolute(&path.to_string_lossy()))?;
+        let found = check_each(&all)?;
         outln!("ok: {found}");
-        Ok(path)
+        Ok(all)
     })
 }
 

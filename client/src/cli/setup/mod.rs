@@ -89,7 +89,7 @@ fn print_plan(plan: &Plan) {
         outln!("  join {} as `{}`", token.url, token.institution);
     }
     if let Some(dataset) = &plan.dataset {
-        outln!("  the daemon reads {}", dataset.display());
+        outln!("  the daemon reads {dataset}");
     }
     if let Some(proxy) = &plan.proxy {
         outln!("  it connects through {}", proxy.url);

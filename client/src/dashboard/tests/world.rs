@@ -169,16 +169,26 @@ impl World {
             self.note(0, Entry::of(&id, EntryKind::Waits { why }));
             self.note(14, Entry::of_job(&id.job, EntryKind::Approved(approved.clone())));
         }
-        self.note(1, Entry::of(&id, EntryKind::Accepted { approval: Some(approved) }));
+        self.note(1, Entry::of(&id, EntryKind::Accepted { approval: Some(approved), dataset: None }));
         let file = format!("weights of round {}", round + 1);
         let digest = Digest::of(file.as_bytes());
         let spending = "clipped to 1, noise multiplier 2, epsilon spent".to_owned();
-        let update =
-            NoisedUpdate { job_name: text(said), clip: "1".to_owned(), noise_multiplier: "2".to_owned() };
+        let update = NoisedUpdate {
+            job_name: text(said),
+            clip: "1".to_owned(),
+            noise_multiplier: "2".to_owned(),
+            dataset: None,
+        };
         self.note(22, Entry::of(&id, EntryKind::NoiseAdded { digest, spending, update: Some(update) }));
         let mechanism = Mechanism { clip: 1.0, noise_multiplier: 2.0 };
-        let charge =
-            Charge { assignment: id.clone(), job_name: text(said), mechanism, digest, at: self.clock.now() };
+        let charge = Charge {
+            assignment: id.clone(),
+            job_name: text(said),
+            mechanism,
+            digest,
+            at: self.clock.now(),
+            dataset: None,
+        };
         self.site.charge(charge).unwrap();
         let weights = self.sending(Record::Weights, "the file of weights", file.len() as u64, digest);
         let report = self.sending(Record::TrainingReport, "912 samples, 2 scores", 388, digest);

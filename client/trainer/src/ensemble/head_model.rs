@@ -183,11 +183,7 @@ impl HeadModel {
     ///
     /// # Errors
     /// The differences, if the data set is `strict`.
-    pub(super) fn unlike(
-        &self,
-        dataset: &Dataset,
-        seen: Seen<'_>,
-    ) -> Result<Vec<String>, DataError> {
+    pub(super) fn unlike(&self, dataset: &Dataset, seen: Seen<'_>) -> Result<Vec<String>, DataError> {
         let unlike = tolerated(dataset, seen.unlike(&self.learned))?;
         Ok(without_units(&self.learned).into_iter().chain(unlike).collect())
     }

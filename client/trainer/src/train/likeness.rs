@@ -127,7 +127,10 @@ impl<'a> Seen<'a> {
         let mut said: Vec<String> = other_units(&pairs).into_iter().collect();
         said.extend(findings.iter().map(ToString::to_string));
         if said.is_empty() && pairs.iter().any(Pair::is_far) {
-            said.push("bands have numbers that no land gives them in the same unit: check `scale` and `offset`".to_owned());
+            said.push(
+                "bands have numbers that no land gives them in the same unit: check `scale` and `offset`"
+                    .to_owned(),
+            );
         }
         pairs.sort_by(|one, other| other.deviations().total_cmp(&one.deviations()));
         let numbers: Vec<String> = pairs.iter().take(SAID).map(Pair::numbers).collect();
@@ -171,7 +174,10 @@ pub(crate) fn without_units(learned: &[Learned]) -> Option<String> {
     };
     let names: Vec<&str> = learned.iter().filter(unknown).map(|one| one.name.as_str()).collect();
     (!names.is_empty()).then(|| {
-        format!("units and ranges of bands are unknown for {}; means, deviations and scale are compared", names.join(", "))
+        format!(
+            "units and ranges of bands are unknown for {}; means, deviations and scale are compared",
+            names.join(", ")
+        )
     })
 }
 
@@ -238,7 +244,8 @@ mod tests {
     #[test]
     fn data_like_the_training_are_not_objected_to() {
         for input_size in [None, Some(224)] {
-            let seen = Seen { statistics: &statistics(1.1), values: &[], imagery: imagery(64, 10.0), input_size };
+            let seen =
+                Seen { statistics: &statistics(1.1), values: &[], imagery: imagery(64, 10.0), input_size };
             assert_eq!(seen.unlike(&[learned(input_size)]), Vec::<String>::new());
         }
         let unknown = Seen { statistics: &[], values: &[], imagery: Imagery::default(), input_size: None };
@@ -247,7 +254,8 @@ mod tests {
 
     #[test]
     fn other_units_are_said_with_numbers() {
-        let seen = Seen { statistics: &statistics(1e4), values: &[], imagery: Imagery::default(), input_size: None };
+        let seen =
+            Seen { statistics: &statistics(1e4), values: &[], imagery: Imagery::default(), input_size: None };
         let [said] = &seen.unlike(&[learned(None)])[..] else { panic!("one difference") };
         assert!(said.starts_with("crops: ") && said.contains("by 0.0001"), "{said}");
         let numbers = "`B08` has a mean of 2500 here and had 0.25 there, with a standard deviation of 0.05, so the \
@@ -272,11 +280,25 @@ mod tests {
     fn another_unit_of_the_same_magnitude_is_said() {
         let mut own = with_values(ValueUnit::EightBit);
         let values: Vec<Option<BandValues>> = own.normalisation.iter().map(|band| band.values).collect();
-        let seen = Seen { statistics: &statistics(1.1), values: &values, imagery: Imagery::default(), input_size: None };
+        let seen = Seen {
+            statistics: &statistics(1.1),
+            values: &values,
+            imagery: Imagery::default(),
+            input_size: None,
+        };
         assert_eq!(seen.unlike(&[own.clone()]), Vec::<String>::new(), "the same unit");
-        let [said] = &seen.unlike(&[with_values(ValueUnit::Reflectance)])[..] else { panic!("one difference") };
-        assert!(said.starts_with("crops: B02, B03, B04, B08 must be in reflectance, as in its training"), "{said}");
-        assert!(said.contains("look like 8-bit numbers") && said.contains("98 % of the pixels between 0.01 and 0.6"), "{said}");
+        let [said] = &seen.unlike(&[with_values(ValueUnit::Reflectance)])[..] else {
+            panic!("one difference")
+        };
+        assert!(
+            said.starts_with("crops: B02, B03, B04, B08 must be in reflectance, as in its training"),
+            "{said}"
+        );
+        assert!(
+            said.contains("look like 8-bit numbers")
+                && said.contains("98 % of the pixels between 0.01 and 0.6"),
+            "{said}"
+        );
         own.normalisation.iter_mut().for_each(|band| band.values = None);
         assert_eq!(seen.unlike(&[own]), Vec::<String>::new(), "a unit that is not known is not compared");
     }
@@ -286,7 +308,8 @@ mod tests {
         for times in [1e4, 1e-4] {
             let mut statistics = statistics(1.0);
             statistics[2].mean *= times;
-            let seen = Seen { statistics: &statistics, values: &[], imagery: Imagery::default(), input_size: None };
+            let seen =
+                Seen { statistics: &statistics, values: &[], imagery: Imagery::default(), input_size: None };
             let [said] = &seen.unlike(&[learned(None)])[..] else { panic!("one difference: {times}") };
             assert!(said.contains("(`B04` has a mean of") && said.contains("check `scale`"), "{said}");
         }
@@ -295,7 +318,8 @@ mod tests {
     #[test]
     fn bands_in_another_order_are_said() {
         // EuroSAT's annual crops, in ten-thousandths, with blue and near infrared exchanged.
-        let crops = [("B02", 1214.0, 298.0), ("B03", 1246.0, 362.0), ("B04", 1356.0, 719.0), ("B08", 3161.0, 923.0)];
+        let crops =
+            [("B02", 1214.0, 298.0), ("B03", 1246.0, 362.0), ("B04", 1356.0, 719.0), ("B08", 3161.0, 923.0)];
         let entry = |(band, mean, std): &(&str, f64, f64)| BandNormalisation {
             band: (*band).to_owned(),
             mean: Finite::literal(*mean),
@@ -312,7 +336,8 @@ mod tests {
         };
         let said = |order| {
             let statistics = here(order);
-            let seen = Seen { statistics: &statistics, values: &[], imagery: Imagery::default(), input_size: None };
+            let seen =
+                Seen { statistics: &statistics, values: &[], imagery: Imagery::default(), input_size: None };
             seen.unlike(&[learned.clone()])
         };
         assert_eq!(said([0, 1, 2, 3]), Vec::<String>::new());

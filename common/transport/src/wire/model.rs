@@ -121,17 +121,17 @@ impl Wire for BandValues {
 
     fn from_message(message: v1::BandValues) -> Result<Self, WireError> {
         let v1::BandValues { unit, low, high } = message;
-        let unit = match specified("values.unit", unit)? {
-            v1::ValueUnit::Unspecified => None,
-            v1::ValueUnit::Reflectance => Some(ValueUnit::Reflectance),
-            v1::ValueUnit::TenThousandths => Some(ValueUnit::TenThousandths),
-            v1::ValueUnit::EightBit => Some(ValueUnit::EightBit),
-            v1::ValueUnit::SixteenBit => Some(ValueUnit::SixteenBit),
-            v1::ValueUnit::Decibels => Some(ValueUnit::Decibels),
-            v1::ValueUnit::LinearPower => Some(ValueUnit::LinearPower),
+        let unit = match v1::ValueUnit::try_from(unit) {
+            Err(_) => return Err(wrong("values.unit", format!("a known value, found `{unit}`"))),
+            Ok(v1::ValueUnit::Unspecified) => None,
+            Ok(v1::ValueUnit::Reflectance) => Some(ValueUnit::Reflectance),
+            Ok(v1::ValueUnit::TenThousandths) => Some(ValueUnit::TenThousandths),
+            Ok(v1::ValueUnit::EightBit) => Some(ValueUnit::EightBit),
+            Ok(v1::ValueUnit::SixteenBit) => Some(ValueUnit::SixteenBit),
+            Ok(v1::ValueUnit::Decibels) => Some(ValueUnit::Decibels),
+            Ok(v1::ValueUnit::LinearPower) => Some(ValueUnit::LinearPower),
         };
-        let values =
-            Self { unit, low: finite("values.low", low)?, high: finite("values.high", high)? };
+        let values = Self { unit, low: finite("values.low", low)?, high: finite("values.high", high)? };
         values.check().map_err(|rule| wrong("values", rule))?;
         Ok(values)
     }

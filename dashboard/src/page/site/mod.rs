@@ -14,8 +14,8 @@ pub use budgets::{BudgetsPage, JobUse, LimitUse, PrivacyJob, PrivacyUse, budgets
 pub use entries::{About, EntriesPage, EntryFilter, SiteEntry, SiteLine, decisions, log};
 pub use entry::{EntryPage, entry};
 pub use left::{Kept, Left, LeftPage, left};
-pub use overview::{DeviceWork, SiteOverview, WorkInHand, overview};
-pub use policy::{PolicyPage, policy};
+pub use overview::{DataSetLine, DeviceWork, SiteOverview, WorkInHand, overview};
+pub use policy::{DataSetPolicy, PolicyPage, policy};
 
 /// The addresses of an institution's pages.
 pub mod path {

@@ -21,6 +21,8 @@ pub struct WorkInHand {
     pub job: String,
     /// When it was accepted, RFC 3339.
     pub since: String,
+    /// The data set of several that it reads.
+    pub data_set: Option<String>,
 }
 
 /// What one of several devices does.
@@ -34,6 +36,19 @@ pub struct DeviceWork {
     pub work: Option<WorkInHand>,
     /// The condition that its work waits for.
     pub waits: Option<String>,
+}
+
+/// One of several data sets of the settings.
+#[derive(Debug, Clone)]
+pub struct DataSetLine {
+    /// Its name.
+    pub name: String,
+    /// Where it is.
+    pub path: String,
+    /// The file of a policy of its own.
+    pub policy: Option<String>,
+    /// Why no policy is in force for it.
+    pub problem: Option<String>,
 }
 
 /// What the first page shows.
@@ -53,6 +68,8 @@ pub struct SiteOverview<'a> {
     pub devices: &'a [DeviceWork],
     /// Why further offers wait, where all of several devices are at work.
     pub queue: Option<&'a str>,
+    /// The data sets, where there are several.
+    pub data_sets: &'a [DataSetLine],
     /// The end of the certificate.
     pub certificate_ends: Timestamp,
     /// All bytes that the daemon has sent.
@@ -80,6 +97,7 @@ pub fn overview(shell: &Shell, page: &SiteOverview<'_>) -> String {
         (heading(&said(page.institution), &beside, &lead(page)))
         @if !page.problems.is_empty() { (panel("problems", "What is wrong", &problems(page.problems))) }
         (panel("work", "Now", &now(page, shell.now)))
+        @if !page.data_sets.is_empty() { (panel("data-sets", "Data sets", &data_sets(page.data_sets))) }
         (sent_tiles(page.sent))
         (panel("decisions", "Newest decisions", &html! {
             (entry_table(page.decisions, shell.now, FEW_LINES))
@@ -127,7 +145,10 @@ fn now(page: &SiteOverview<'_>, now: Timestamp) -> Markup {
         };
     }
     let work = page.work.as_ref();
-    let facts = facts(&[("Phase", html! { (spaced(page.phase)) }), assignment(work), accepted(work), until]);
+    let mut known = vec![("Phase", html! { (spaced(page.phase)) }), assignment(work), accepted(work)];
+    known.extend(work.and_then(|work| work.data_set.as_ref()).map(|name| ("Data set", said(name))));
+    known.push(until);
+    let facts = facts(&known);
     html! {
         @if let Some(waits) = page.waits { p.why { (said(waits)) } }
         (facts)
@@ -136,6 +157,32 @@ fn now(page: &SiteOverview<'_>, now: Timestamp) -> Markup {
 
 fn assignment(work: Option<&WorkInHand>) -> (&'static str, Markup) {
     ("Assignment", work.map_or_else(none, |work| html! { span.id { (said(&work.assignment)) } }))
+}
+
+fn data_sets(all: &[DataSetLine]) -> Markup {
+    let row = |one: &DataSetLine| {
+        vec![
+            html! { (said(&one.name)) },
+            html! { span.id { (said(&one.path)) } },
+            html! {
+                @match &one.policy {
+                    Some(file) => { span.id { (said(file)) } },
+                    None => { "the site's" },
+                }
+                @if let Some(problem) = &one.problem { span.under { (said(problem)) } }
+            },
+        ]
+    };
+    let rows: Vec<_> = all.iter().map(row).collect();
+    table("The data sets of this institution", &["Name", "Place", "Policy"].map(words), &rows)
+}
+
+/// The name of the job and, of several, that of the data set.
+fn job(work: &WorkInHand) -> Markup {
+    html! {
+        (said(&work.job))
+        @if let Some(name) = &work.data_set { span.under { "data set " (said(name)) } }
+    }
 }
 
 fn accepted(work: Option<&WorkInHand>) -> (&'static str, Markup) {
@@ -151,7 +198,7 @@ fn devices(devices: &[DeviceWork]) -> Markup {
                 (spaced(&one.phase))
                 @if let Some(waits) = &one.waits { span.under { (said(waits)) } }
             },
-            work.map_or_else(none, |work| said(&work.job)),
+            work.map_or_else(none, job),
             assignment(work).1,
             accepted(work).1,
         ]

@@ -98,7 +98,10 @@ mod tests {
         let plan = Plan::new(1000, 1000, windows);
         let some = plan.spread(32);
         assert!((20..=32).contains(&some.len()), "{}", some.len());
-        assert!(some.iter().any(|(_, top)| *top > 900) && some.iter().any(|(left, _)| *left > 900), "{some:?}");
+        assert!(
+            some.iter().any(|(_, top)| *top > 900) && some.iter().any(|(left, _)| *left > 900),
+            "{some:?}"
+        );
         assert_eq!(Plan::new(64, 64, windows).spread(32), [(0, 0)]);
     }
 
