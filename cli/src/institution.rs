@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use eosfed_common::data_statement::{DataStatement, PartSizes};
+use eosfed_common::data_statement::{PartSizes, StatedDataSet};
 use eosfed_common::identity::{Identity, Role};
 use eosfed_common::outln;
 use eosfed_common::paging::MAX_LIMIT;
@@ -100,15 +100,20 @@ fn describe(one: &InstitutionView) {
     row("last seen*", print::when_if(one.last_seen));
     row("received*", print::bytes(one.received.weights + one.received.metrics + one.received.control));
     if let Some(StatedDataView { stated_at, statement, signature: _ }) = &one.data {
-        let DataStatement { institution: _, dataset, task, bands, classes, samples, inventory } = statement;
-        row("data set", if dataset.is_empty() { none() } else { print::printable(dataset) });
         row("stated", print::when(*stated_at));
-        row("task", task.to_string());
-        row("bands", print::printable(&bands.join(" ")));
-        row("classes", if classes.is_empty() { none() } else { print::printable(&classes.join(", ")) });
-        let PartSizes { training, validation, test } = samples;
-        row("samples", format!("{training} training, {validation} validation, {test} test"));
-        row("inventory", inventory.to_string());
+        for one in statement.all() {
+            let StatedDataSet { dataset, task, bands, classes, samples, inventory } = one;
+            row("data set", if dataset.is_empty() { none() } else { print::printable(&dataset) });
+            row("task", task.to_string());
+            row("bands", print::printable(&bands.join(" ")));
+            row("classes", if classes.is_empty() { none() } else { print::printable(&classes.join(", ")) });
+            let PartSizes { training, validation, test } = samples;
+            row("samples", format!("{training} training, {validation} validation, {test} test"));
+            row("inventory", inventory.to_string());
+        }
+        if statement.partial {
+            row("data sets", "it has others, of which it says nothing".to_owned());
+        }
     } else {
         row("data set", "it has stated nothing of its data".to_owned());
     }

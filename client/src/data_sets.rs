@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use eosfed_common::assignment::Assignment;
+use eosfed_common::data_statement::MAX_DATA_SETS;
 use eosfed_common::ids::DataSetName;
 use eosfed_common::model::Task;
 use eosfed_data::DatasetConfig;
@@ -13,7 +14,7 @@ use serde::de::{Error as _, SeqAccess, Visitor, value::SeqAccessDeserializer};
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// Most data sets of a site.
-pub const MOST: usize = 32;
+pub const MOST: usize = MAX_DATA_SETS;
 /// The name of the data set of a site that has one, by its path.
 pub const DEFAULT: &str = "default";
 

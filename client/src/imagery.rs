@@ -37,8 +37,11 @@ pub trait Imagery: Clone + Send + Sync + 'static {
         assignment: &Assignment,
     ) -> impl Future<Output = Result<Serving, Refusal>> + Send;
 
-    /// What can be said of the data set of a site that has one without a name; nothing of several.
-    fn describe(&self) -> impl Future<Output = Result<Option<DataDescription>, Refusal>> + Send;
+    /// What can be said of a data set.
+    fn describe(
+        &self,
+        name: Option<&DataSetName>,
+    ) -> impl Future<Output = Result<DataDescription, Refusal>> + Send;
 
     /// Moments of each of these bands over the training part of a data set.
     fn moments(
@@ -144,12 +147,9 @@ impl Imagery for FileImagery {
         self.blocking.run(move || check(open, &assignment)).await.unwrap_or_else(|error| Err(unfit(error)))
     }
 
-    async fn describe(&self) -> Result<Option<DataDescription>, Refusal> {
-        if self.dataset.are_named() {
-            return Ok(None);
-        }
-        let open = self.open(None)?;
-        let describe = move || open().map(|open| Some(DataDescription::of(&open)));
+    async fn describe(&self, name: Option<&DataSetName>) -> Result<DataDescription, Refusal> {
+        let open = self.open(name)?;
+        let describe = move || open().map(|open| DataDescription::of(&open));
         self.blocking.run(describe).await.map_err(unfit)?.map_err(|error| unfit(error.to_string()))
     }
 

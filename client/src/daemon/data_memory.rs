@@ -1,6 +1,9 @@
 //! What the daemon remembers between polls of the data set and of what it has told.
 
+use std::collections::BTreeMap;
+
 use eosfed_common::data_statement::DataStatement;
+use eosfed_common::ids::DataSetName;
 use eosfed_common::policy_summary::PolicySummary;
 
 use crate::data_description::DataDescription;
@@ -8,8 +11,8 @@ use crate::data_description::DataDescription;
 /// What is known of the data set, and what the coordinator knows of it.
 #[derive(Debug, Default)]
 pub(super) struct DataMemory {
-    /// The data set as it was found last.
-    pub(super) found: Option<DataDescription>,
+    /// The data sets as they were found last, by their names.
+    pub(super) found: BTreeMap<Option<DataSetName>, DataDescription>,
     /// The statement that the coordinator has taken since it was greeted.
     pub(super) stated: Option<DataStatement>,
     /// The summary of the policy that the coordinator has answered since it was greeted.

@@ -340,11 +340,7 @@ impl<E: Environment> Daemon<E> {
         }
         let refusal = match attended(&*self.parts.watcher, imagery.check(dataset, assignment)).await {
             Ok(Serving { samples, data }) => {
-                // Of several data sets nothing is stated.
-                let stale = match dataset {
-                    Some(_) => None,
-                    None => self.data_found(policy, assignment, data).await?,
-                };
+                let stale = self.data_found(assignment, dataset, data).await?;
                 refused(&objections_to_amount(policy, &assignment.work, samples)).or(stale)
             }
             Err(refusal) => Some(refusal),

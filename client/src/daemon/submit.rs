@@ -287,9 +287,6 @@ impl<C: Coordinator> Submission<C> {
     ) -> Result<Timestamp, NotSent> {
         self.ask_policy()?;
         let mut report = report.clone();
-        if !self.allows(Egress::Statistics)? {
-            report.normalisation.iter_mut().for_each(|band| band.values = None);
-        }
         let provenance = self.allows(Egress::Provenance)?;
         report.energy = self.energy_to_send(report.energy, provenance);
         let submission = EvaluationSubmission {
@@ -327,6 +324,7 @@ impl<C: Coordinator> Submission<C> {
             report.metrics = BTreeMap::new();
             report.scoring = None;
         }
+        // What the coordinator has not brought says more of the imagery than a specialist needs.
         if !self.allows(Egress::Statistics)? {
             report.normalisation.iter_mut().for_each(|band| band.values = None);
         }

@@ -33,8 +33,11 @@ pub(super) fn not_too_often(what: &str, recent: usize) -> Result<(), Refusal> {
 pub struct Counted {
     /// Since when.
     pub since: Timestamp,
-    /// Numbers of samples.
+    /// Numbers of samples; of several data sets the largest ones.
     pub samples: PartSizes,
+    /// Whether the institution has others, so that these bound nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
 }
 
 /// What an institution has said of its data set.
@@ -76,34 +79,38 @@ impl Stated {
     }
 
     fn counted(&self) -> Counted {
-        Counted { since: self.at, samples: self.signed.statement.samples }
+        let statement = &self.signed.statement;
+        Counted { since: self.at, samples: statement.largest(), partial: statement.partial }
     }
 
     /// The numbers that count for what was opened at this time: of the last statement before, or of the first
-    /// one if there was none yet.
+    /// one if there was none yet. `None` if that says nothing of some data sets.
     #[must_use]
-    pub fn counting(&self, opened: Timestamp) -> PartSizes {
+    pub fn counting(&self, opened: Timestamp) -> Option<PartSizes> {
         let newest = self.counted();
         let all = || self.earlier.iter().chain([&newest]);
         let before = all().rfind(|one| one.since <= opened);
-        before.or_else(|| all().next()).map_or(newest.samples, |one| one.samples)
+        let counted = before.or_else(|| all().next()).copied().unwrap_or(newest);
+        (!counted.partial).then_some(counted.samples)
     }
 }
 
 /// Makes one of the two oldest, with the smaller numbers: to forget must not raise a bound.
 fn merge_oldest(earlier: &mut Vec<Counted>) {
     let [first, second, ..] = earlier[..] else { return };
-    let samples = PartSizes {
-        training: first.samples.training.min(second.samples.training),
-        validation: first.samples.validation.min(second.samples.validation),
-        test: first.samples.test.min(second.samples.test),
+    // What bounds nothing is larger than any number.
+    let samples = match (first.partial, second.partial) {
+        (true, false) => second.samples,
+        (false, true) => first.samples,
+        (false, false) | (true, true) => first.samples.smaller(second.samples),
     };
-    earlier.splice(..2, [Counted { since: first.since, samples }]);
+    let partial = first.partial && second.partial;
+    earlier.splice(..2, [Counted { since: first.since, samples, partial }]);
 }
 
 #[cfg(test)]
 mod tests {
-    use eosfed_testkit::data_statements::signed;
+    use eosfed_testkit::data_statements::{further, signed};
     use proptest::prelude::*;
 
     use super::*;
@@ -119,13 +126,48 @@ mod tests {
     fn growth_counts_for_what_is_opened_after_it_and_the_first_statement_counts_at_once() {
         let first = said(None, 100, NOW);
         let grown = said(Some(&first), 300, NOW.plus(HOUR));
-        assert_eq!(grown.counting(Timestamp(0)).training, 100, "there was no statement yet");
-        assert_eq!(grown.counting(NOW).training, 100);
-        assert_eq!(grown.counting(Timestamp(NOW.plus(HOUR).0 - 1)).training, 100);
-        assert_eq!(grown.counting(NOW.plus(HOUR)).training, 300);
+        assert_eq!(grown.counting(Timestamp(0)).unwrap().training, 100, "there was no statement yet");
+        assert_eq!(grown.counting(NOW).unwrap().training, 100);
+        assert_eq!(grown.counting(Timestamp(NOW.plus(HOUR).0 - 1)).unwrap().training, 100);
+        assert_eq!(grown.counting(NOW.plus(HOUR)).unwrap().training, 300);
         let shrunk = said(Some(&grown), 50, NOW.plus(2 * HOUR));
-        assert_eq!(shrunk.counting(NOW.plus(HOUR)).training, 300, "work that was begun with more may end");
-        assert_eq!(shrunk.counting(NOW.plus(3 * HOUR)).training, 50);
+        assert_eq!(
+            shrunk.counting(NOW.plus(HOUR)).unwrap().training,
+            300,
+            "work that was begun with more may end"
+        );
+        assert_eq!(shrunk.counting(NOW.plus(3 * HOUR)).unwrap().training, 50);
+    }
+
+    #[test]
+    fn of_several_data_sets_the_largest_counts_and_nothing_where_some_are_not_stated() {
+        let with = |count, partial| {
+            let mut signed = signed("west", 15);
+            signed.statement.further = further(count);
+            signed.statement.partial = partial;
+            Stated::after(None, signed, NOW).unwrap().counting(NOW)
+        };
+        assert_eq!(with(0, false).map(|sizes| sizes.training), Some(15));
+        assert_eq!(with(3, false), Some(PartSizes { training: 30, validation: 5, test: 3 }));
+        assert_eq!(with(3, true), None, "work may read one of which nothing is said");
+    }
+
+    #[test]
+    fn to_forget_a_partial_statement_raises_no_bound() {
+        let sizes = |training| PartSizes { training, validation: 0, test: 0 };
+        let counted =
+            |at, training, partial| Counted { since: Timestamp(at), samples: sizes(training), partial };
+        for (first, second, bound) in [
+            ((5, false), (9, false), Some(5)),
+            ((5, true), (9, false), Some(9)),
+            ((5, false), (3, true), Some(5)),
+            ((5, true), (9, true), None),
+        ] {
+            let mut earlier = vec![counted(1, first.0, first.1), counted(2, second.0, second.1)];
+            merge_oldest(&mut earlier);
+            let [merged] = earlier[..] else { panic!("one is left") };
+            assert_eq!((!merged.partial).then_some(merged.samples.training), bound);
+        }
     }
 
     #[test]
@@ -138,7 +180,7 @@ mod tests {
         let refusal = Stated::after(Some(&stated), signed("west", 99), NOW).unwrap_err();
         assert_eq!(refusal.reason, Reason::Unavailable);
         assert!(refusal.message.contains("found 10 before"), "{refusal}");
-        assert_eq!(said(Some(&stated), 99, NOW.plus(HOUR)).counting(NOW.plus(HOUR)).training, 99);
+        assert_eq!(said(Some(&stated), 99, NOW.plus(HOUR)).counting(NOW.plus(HOUR)).unwrap().training, 99);
     }
 
     proptest! {
@@ -150,16 +192,16 @@ mod tests {
         ) {
             let at = |step: u64| NOW.plus(HOUR * u32::try_from(step).unwrap());
             let mut stated = said(None, counts[0], at(0));
-            let mut counted = stated.counting(at(opened)).training;
+            let mut counted = stated.counting(at(opened)).unwrap().training;
             for (step, count) in (1..).zip(&counts[1..]) {
                 stated = said(Some(&stated), *count, at(step));
                 prop_assert!(stated.earlier.len() <= MAX_EARLIER);
                 if step <= opened {
-                    counted = stated.counting(at(opened)).training;
+                    counted = stated.counting(at(opened)).unwrap().training;
                 }
-                prop_assert!(stated.counting(at(opened)).training <= counted.max(stated.counting(at(step)).training));
+                prop_assert!(stated.counting(at(opened)).unwrap().training <= counted.max(stated.counting(at(step)).unwrap().training));
                 if step > opened {
-                    prop_assert!(stated.counting(at(opened)).training <= counted);
+                    prop_assert!(stated.counting(at(opened)).unwrap().training <= counted);
                 }
             }
         }

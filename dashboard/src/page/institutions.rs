@@ -1,6 +1,7 @@
 //! Institutions: who is here, and until when their certificates count.
 
 use eosfed_common::clock::Timestamp;
+use eosfed_common::data_statement::StatedDataSet;
 use eosfed_common::view::{InstitutionView, Presence, SharedPolicyView, StatedDataView};
 use maud::{Markup, Render as _, html};
 
@@ -137,15 +138,21 @@ pub fn institution(shell: &Shell, page: &InstitutionPage<'_>) -> String {
 
 /// What an institution has said of its data set, signed by it.
 fn stated(data: &StatedDataView) -> Markup {
-    let said_of = &data.statement;
-    facts(&[
-        ("Data set", if said_of.dataset.is_empty() { none() } else { said(&said_of.dataset) }),
-        ("Task", html! { (said_of.task.name()) }),
-        ("Bands", said(&said_of.bands.join(", "))),
-        ("Classes", if said_of.classes.is_empty() { none() } else { said(&said_of.classes.join(", ")) }),
-        ("Said and signed", exact(data.stated_at)),
-        ("Inventory", html! { code.long { (said_of.inventory) } }),
-    ])
+    let one = |said_of: StatedDataSet| {
+        let StatedDataSet { dataset, task, bands, classes, samples: _, inventory } = said_of;
+        facts(&[
+            ("Data set", if dataset.is_empty() { none() } else { said(&dataset) }),
+            ("Task", html! { (task.name()) }),
+            ("Bands", said(&bands.join(", "))),
+            ("Classes", if classes.is_empty() { none() } else { said(&classes.join(", ")) }),
+            ("Said and signed", exact(data.stated_at)),
+            ("Inventory", html! { code.long { (inventory) } }),
+        ])
+    };
+    html! {
+        @for said_of in data.statement.all() { (one(said_of)) }
+        @if data.statement.partial { p { "It has other data sets, of which it says nothing." } }
+    }
 }
 
 /// What an institution shares of its policy, signed by it.

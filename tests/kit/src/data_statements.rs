@@ -1,6 +1,6 @@
 //! Data statements of institutions.
 
-use eosfed_common::data_statement::{DataStatement, PartSizes, SignedDataStatement};
+use eosfed_common::data_statement::{DataStatement, PartSizes, SignedDataStatement, StatedDataSet};
 use eosfed_common::digest::Digest;
 use eosfed_common::model::Task;
 
@@ -17,7 +17,23 @@ pub fn statement(institution: &str, training: u64) -> DataStatement {
         classes: vec!["forest".to_owned(), "water".to_owned()],
         samples: PartSizes { training, validation: training / 3, test: 0 },
         inventory: Digest::of(&training.to_le_bytes()),
+        further: Vec::new(),
+        partial: false,
     }
+}
+
+/// So many further data sets, the first with 10 training samples, each with 10 more than the one before.
+#[must_use]
+pub fn further(count: u64) -> Vec<StatedDataSet> {
+    let one = |at: u64| StatedDataSet {
+        dataset: format!("set-{at}"),
+        task: Task::Segmentation,
+        bands: vec!["red".to_owned(), "nir".to_owned()],
+        classes: Vec::new(),
+        samples: PartSizes { training: 10 * at, validation: 1, test: at },
+        inventory: Digest::of(&at.to_le_bytes()),
+    };
+    (1..=count).map(one).collect()
 }
 
 /// The same, with its signature.

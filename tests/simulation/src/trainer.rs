@@ -143,8 +143,8 @@ impl Imagery for Machine {
         Ok(Serving { samples: 1000, data: self.described() })
     }
 
-    async fn describe(&self) -> Result<Option<DataDescription>, Refusal> {
-        Ok(Some(self.described()))
+    async fn describe(&self, _: Option<&DataSetName>) -> Result<DataDescription, Refusal> {
+        Ok(self.described())
     }
 
     async fn moments(&self, _: Option<&DataSetName>, bands: &[String]) -> Result<Vec<BandMoments>, Refusal> {

@@ -1,12 +1,14 @@
 //! Statements of institutions about their data sets.
 
-use eosfed_common::data_statement::{DataStatement, PartSizes, SignedDataStatement};
+use eosfed_common::data_statement::{
+    DataStatement, MAX_DATA_SETS, PartSizes, SignedDataStatement, StatedDataSet,
+};
 use eosfed_common::model::{MAX_BANDS, MAX_CLASSES};
 use eosfed_common::plan::MAX_SAMPLES;
 use eosfed_common::printable::MAX_NAME;
 use eosfed_proto::v1;
 
-use super::{Wire, WireError, parse, printable, required, task, task_message, words, wrong};
+use super::{Wire, WireError, at_most, parse, printable, required, task, task_message, words, wrong};
 
 impl Wire for DataStatement {
     type Message = v1::DataStatement;
@@ -22,12 +24,57 @@ impl Wire for DataStatement {
             validation,
             test,
             inventory,
+            further,
+            partial,
         } = message;
+        let first =
+            v1::StatedDataSet { dataset, task: kind, bands, classes, training, validation, test, inventory };
+        let StatedDataSet { dataset, task, bands, classes, samples, inventory } =
+            StatedDataSet::from_message(first)?;
+        let further = at_most("further", MAX_DATA_SETS - 1, further)?;
+        Ok(Self {
+            institution: parse("institution", &institution)?,
+            dataset,
+            task,
+            bands,
+            classes,
+            samples,
+            inventory,
+            further: further.into_iter().map(StatedDataSet::from_message).collect::<Result<_, _>>()?,
+            partial,
+        })
+    }
+
+    fn into_message(self) -> v1::DataStatement {
+        let Self { institution, dataset, task: kind, bands, classes, samples, inventory, further, partial } =
+            self;
+        let PartSizes { training, validation, test } = samples;
+        v1::DataStatement {
+            institution: institution.to_string(),
+            dataset,
+            task: task_message(kind).into(),
+            bands,
+            classes,
+            training,
+            validation,
+            test,
+            inventory: inventory.to_string(),
+            further: further.into_iter().map(Wire::into_message).collect(),
+            partial,
+        }
+    }
+}
+
+impl Wire for StatedDataSet {
+    type Message = v1::StatedDataSet;
+
+    fn from_message(message: v1::StatedDataSet) -> Result<Self, WireError> {
+        let v1::StatedDataSet { dataset, task: kind, bands, classes, training, validation, test, inventory } =
+            message;
         if bands.is_empty() {
             return Err(wrong("bands", "at least one"));
         }
         Ok(Self {
-            institution: parse("institution", &institution)?,
             dataset: printable("dataset", &dataset, 0..=MAX_NAME)?,
             task: task("task", kind)?,
             bands: words("bands", MAX_BANDS, bands)?,
@@ -41,11 +88,10 @@ impl Wire for DataStatement {
         })
     }
 
-    fn into_message(self) -> v1::DataStatement {
-        let Self { institution, dataset, task: kind, bands, classes, samples, inventory } = self;
+    fn into_message(self) -> v1::StatedDataSet {
+        let Self { dataset, task: kind, bands, classes, samples, inventory } = self;
         let PartSizes { training, validation, test } = samples;
-        v1::DataStatement {
-            institution: institution.to_string(),
+        v1::StatedDataSet {
             dataset,
             task: task_message(kind).into(),
             bands,
@@ -84,7 +130,7 @@ fn samples(field: &'static str, count: u64) -> Result<u64, WireError> {
 
 #[cfg(test)]
 mod tests {
-    use eosfed_testkit::data_statements::{signed, statement};
+    use eosfed_testkit::data_statements::{further, signed, statement};
 
     use super::*;
 
@@ -92,6 +138,14 @@ mod tests {
     fn a_statement_survives_the_wire() {
         let stated = signed("west", 90);
         assert_eq!(SignedDataStatement::from_message(stated.clone().into_message()), Ok(stated));
+        let several = DataStatement { further: further(2), partial: true, ..statement("west", 90) };
+        assert_eq!(DataStatement::from_message(several.clone().into_message()), Ok(several));
+    }
+
+    #[test]
+    fn a_statement_of_one_data_set_is_signed_as_before_there_could_be_several() {
+        let json = serde_json::to_string(&statement("west", 90)).unwrap();
+        assert!(!json.contains("further") && !json.contains("partial"), "{json}");
     }
 
     /// Breaks one thing of a good message.
@@ -99,7 +153,7 @@ mod tests {
 
     #[test]
     fn each_number_list_and_text_has_a_bound() {
-        let broken: [(&str, Break); 9] = [
+        let broken: [(&str, Break); 13] = [
             ("training", |message| message.training = MAX_SAMPLES + 1),
             ("validation", |message| message.validation = u64::MAX),
             ("test", |message| message.test = MAX_SAMPLES + 1),
@@ -109,9 +163,13 @@ mod tests {
             ("classes", |message| message.classes = vec![String::new()]),
             ("dataset", |message| message.dataset = "x".repeat(MAX_NAME + 1)),
             ("task", |message| message.task = 0),
+            ("further", |message| message.further = vec![message.further[0].clone(); MAX_DATA_SETS]),
+            ("training", |message| message.further[0].training = u64::MAX),
+            ("bands", |message| message.further[0].bands.clear()),
+            ("inventory", |message| message.further[0].inventory = "none".to_owned()),
         ];
         for (field, change) in broken {
-            let mut message = statement("west", 90).into_message();
+            let mut message = DataStatement { further: further(1), ..statement("west", 90) }.into_message();
             change(&mut message);
             assert_eq!(DataStatement::from_message(message).unwrap_err().field, field);
         }

@@ -38,7 +38,7 @@ impl Federation {
         if Some(&after) == before {
             return Ok((after.at, Change::default()));
         }
-        let kind = event(&after.signed.statement, before.map(|before| before.signed.statement.samples));
+        let kind = event(&after.signed.statement, before.map(|before| before.signed.statement.largest()));
         let identity = member.identity();
         let events = vec![about(identity.clone().into(), &identity, kind)];
         Ok((after.at, Change { members: vec![member.with_stated(after)], events, ..Change::default() }))
@@ -84,13 +84,13 @@ impl Federation {
     }
 
     /// What an institution has said of the sizes of its data set, as it counts for the round of an assignment:
-    /// before it was opened, or the first that was said.
+    /// before it was opened, or the first that was said. `None` if it has said nothing of some of its data sets.
     #[must_use]
     pub fn counted_samples(&self, id: &AssignmentId) -> Option<PartSizes> {
         let stated =
             self.members.get(&Identity::institution(id.institution.clone())).and_then(Member::stated)?;
         let round = self.jobs.get(&id.job).and_then(Job::current);
-        Some(stated.counting(round.map_or(Timestamp(0), |round| round.opened_at)))
+        stated.counting(round.map_or(Timestamp(0), |round| round.opened_at))
     }
 }
 
@@ -104,7 +104,7 @@ fn own(what: &str, by: &InstitutionName, found: &InstitutionName) -> Result<(), 
 }
 
 fn event(statement: &DataStatement, before: Option<PartSizes>) -> EventKind {
-    let PartSizes { training, validation, test } = statement.samples;
+    let PartSizes { training, validation, test } = statement.largest();
     EventKind::DataStated {
         dataset: statement.dataset.clone(),
         training,
