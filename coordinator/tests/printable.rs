@@ -8,6 +8,7 @@ mod server;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use eosfed_common::data_statement::{DataStatement, SignedDataStatement};
 use eosfed_common::digest::Digest;
 use eosfed_common::printable::is_printable;
 use eosfed_common::refusal::Reason;
@@ -114,6 +115,10 @@ const FIELDS: &[(&str, Fate)] = &[
     ("SharePolicyRequest.signature", Fate::Refused),
     ("StatRequest.digest", Fate::Refused),
     ("StateDataRequest.signature", Fate::Refused),
+    ("StatedDataSet.bands", Fate::Refused),
+    ("StatedDataSet.classes", Fate::Refused),
+    ("StatedDataSet.dataset", Fate::Refused),
+    ("StatedDataSet.inventory", Fate::Refused),
     ("SubmitEvaluationRequest.assignment", Fate::Refused),
     ("SubmitEvaluationRequest.idempotency_key", Fate::Refused),
     ("SubmitEvaluationRequest.lease_token", Fate::Refused),
@@ -148,6 +153,13 @@ fn string_fields(message: &MessageDescriptor, seen: &mut BTreeSet<String>, found
             _ => {}
         }
     }
+}
+
+/// A statement about two data sets.
+fn several_data_sets() -> SignedDataStatement {
+    let further = data_statements::further(1);
+    let statement = DataStatement { further, ..data_statements::statement("west", 90) };
+    SignedDataStatement::new(statement, &signing::institution("west"))
 }
 
 #[test]
@@ -337,7 +349,7 @@ fn requests(job: &str, assignment: &str, token: &str) -> Vec<Call> {
             assignment: assignment.clone(), lease_token: token.clone(), idempotency_key: key(),
             report: Some(scores), signature: proof.clone(),
         },
-        "state_data": data_statements::signed("west", 90).into_message(),
+        "state_data": several_data_sets().into_message(),
         "share_policy": policy_summaries::signed("west", 90).into_message(),
         "stat": v1::StatRequest { digest: digest.clone() },
         "download": v1::DownloadRequest { digest: digest.clone(), offset: 0 },

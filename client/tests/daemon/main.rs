@@ -4,6 +4,7 @@
 
 mod budgets;
 mod conditions;
+mod data_sets;
 mod dishonest_coordinator;
 mod fake;
 mod policy;

@@ -391,6 +391,8 @@ pub(crate) fn seeds() -> Seeds {
         signing_key_proof: proof,
         ..Default::default()
     };
+    let (further, partial) = (data_statements::further(2), true);
+    let several = DataStatement { further, partial, ..data_statements::statement("west", 90) };
     let mut good = vec![
         numbered("HeartbeatRequest", &samples::heartbeat().into_message().encode_to_vec()),
         numbered("HeartbeatResponse", &Directive::Continue(Timestamp(7)).into_message().encode_to_vec()),
@@ -401,6 +403,7 @@ pub(crate) fn seeds() -> Seeds {
         numbered("SubmitEvaluationRequest", &samples::evaluation().into_message().encode_to_vec()),
         numbered("StateDataRequest", &data_statements::signed("west", 90).into_message().encode_to_vec()),
         numbered("DataStatement", &data_statements::statement("west", 90).into_message().encode_to_vec()),
+        numbered("DataStatement", &several.into_message().encode_to_vec()),
         numbered("SharePolicyRequest", &policy_summaries::signed("west", 90).into_message().encode_to_vec()),
         numbered("PolicySummary", &policy_summaries::summary("west", 90).into_message().encode_to_vec()),
         numbered("GetInstitutionRequest", &text(1, "west")),

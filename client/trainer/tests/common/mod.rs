@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use eosfed_common::band_values::BandValues;
 use eosfed_common::card::{BandNormalisation, Card, Energy, Provenance, ReleaseManifest, TrainingMode};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::finite::Finite;

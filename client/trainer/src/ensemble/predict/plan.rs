@@ -4,6 +4,8 @@
 //! a later window can still change are kept. So memory depends on the window and the number of
 //! classes, not on the size of the scene. Windows on the border of two panels are computed twice.
 
+use std::collections::BTreeSet;
+
 use eosfed_data::MAP_TILE;
 
 use super::windows::Windows;
@@ -53,11 +55,16 @@ impl Plan {
         self.panels.iter().map(|panel| panel.columns.len()).sum::<usize>() * self.rows.len()
     }
 
-    /// The left columns and top rows of about so many windows, evenly spread.
+    /// The left columns and top rows of at most so many windows, spread over all rows and columns.
     pub(super) fn spread(&self, most: usize) -> Vec<(usize, usize)> {
-        let every = self.windows().div_ceil(most).max(1);
+        /// Multiples of it, without their whole parts, are spread evenly and in step with no grid.
+        const GOLDEN: f64 = 0.618_033_988_749_895;
+        let total = self.windows();
+        let place = |at: usize| ((at as f64 * GOLDEN).fract() * total as f64) as usize;
+        let places: BTreeSet<usize> =
+            if total <= most { (0..total).collect() } else { (0..most).map(place).collect() };
         let all = self.batches().flat_map(|(top, columns)| columns.iter().map(move |left| (*left, top)));
-        all.step_by(every).collect()
+        all.enumerate().filter(|(at, _)| places.contains(at)).map(|(_, window)| window).collect()
     }
 
     /// The top row and the left columns of the windows of each forward pass, in order.
@@ -97,11 +104,9 @@ mod tests {
         let windows = Windows { height: 64, width: 64, overlap: 16, batch: 16 };
         let plan = Plan::new(1000, 1000, windows);
         let some = plan.spread(32);
-        assert!((20..=32).contains(&some.len()), "{}", some.len());
-        assert!(
-            some.iter().any(|(_, top)| *top > 900) && some.iter().any(|(left, _)| *left > 900),
-            "{some:?}"
-        );
+        let distinct = |side: fn(&(usize, usize)) -> usize| some.iter().map(side).collect::<BTreeSet<_>>();
+        let (columns, rows) = (distinct(|one| one.0), distinct(|one| one.1));
+        assert!(some.len() > 28 && columns.len() > 12 && rows.len() > 12, "{some:?}");
         assert_eq!(Plan::new(64, 64, windows).spread(32), [(0, 0)]);
     }
 
