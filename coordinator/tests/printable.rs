@@ -157,7 +157,8 @@ fn string_fields(message: &MessageDescriptor, seen: &mut BTreeSet<String>, found
 
 /// A statement about two data sets.
 fn several_data_sets() -> SignedDataStatement {
-    let further = data_statements::further(1);
+    let mut further = data_statements::further(1);
+    further[0].classes = vec!["forest".to_owned()];
     let statement = DataStatement { further, ..data_statements::statement("west", 90) };
     SignedDataStatement::new(statement, &signing::institution("west"))
 }

@@ -160,7 +160,7 @@ const MODULES: &[ModuleRule] = &[
     layer("eosfed_client", "imagery", &["condition", "data_description", "data_sets", "offload"]),
     layer("eosfed_client", "coordinator", &["site"]),
     layer("eosfed_client", "sandbox", &[]),
-    layer("eosfed_client", "setup", &["policy"]),
+    layer("eosfed_client", "setup", &["data_sets", "policy"]),
     layer("eosfed_client", "trainer", &["condition", "sandbox", "settings", "state"]),
     layer("eosfed_trainer", "net", &["device", "parameters"]),
     layer("eosfed_trainer", "train", &["device", "energy", "metrics", "net", "parameters"]),
