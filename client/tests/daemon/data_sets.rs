@@ -12,6 +12,7 @@ use eosfed_client::policy::{GivenApproval, Terms};
 use eosfed_client::site_log::EntryKind;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::data_statement::{DataStatement, SignedDataStatement};
+use eosfed_common::ids::DataSetName;
 use eosfed_common::plan::JobKind;
 use eosfed_testkit::{assignments, signing};
 use eosfed_transport::wire::Wire as _;
@@ -103,7 +104,7 @@ async fn an_approval_is_for_the_data_set_that_was_chosen() {
     let words = terms.words().join("\n");
     assert!(words.contains("reads the data set `coast`"), "{words}");
     let listed = jobs::read(&world.site(), Timestamp(0)).unwrap().jobs;
-    assert_eq!(listed[0].data_set.as_ref().map(|name| name.as_str()), Some("coast"));
+    assert_eq!(listed[0].data_set.as_ref().map(DataSetName::as_str), Some("coast"));
     let approve = |terms: &Terms| {
         let given = GivenApproval {
             terms: terms.digest(),
