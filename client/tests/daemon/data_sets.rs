@@ -7,7 +7,7 @@ use std::sync::Arc;
 use eosfed_client::daemon::{Parts, Programs};
 use eosfed_client::data_sets::{DataSets, NamedDataSet};
 use eosfed_client::egress::{DataSetPolicyFile, PolicySource};
-use eosfed_client::jobs;
+use eosfed_client::jobs::{self, JobsQuery};
 use eosfed_client::policy::{GivenApproval, Terms};
 use eosfed_client::site_log::EntryKind;
 use eosfed_common::clock::Timestamp;
@@ -103,7 +103,8 @@ async fn an_approval_is_for_the_data_set_that_was_chosen() {
     let terms = world.site().offer(&job).unwrap().unwrap();
     let words = terms.words().join("\n");
     assert!(words.contains("reads the data set `coast`"), "{words}");
-    let listed = jobs::read(&world.site(), Timestamp(0)).unwrap().jobs;
+    let all = JobsQuery { job: String::new(), statuses: Vec::new(), since: None, most: 10 };
+    let listed = jobs::read(&world.site(), &all, Timestamp(0)).unwrap().jobs;
     assert_eq!(listed[0].data_set.as_ref().map(DataSetName::as_str), Some("coast"));
     let approve = |terms: &Terms| {
         let given = GivenApproval {
