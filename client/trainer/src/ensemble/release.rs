@@ -280,6 +280,7 @@ mod tests {
             band: band.to_owned(),
             mean: Finite::literal(mean),
             std: Finite::literal(1.0),
+            values: None,
         };
         let all = [of("red", 1.0), of("green", 2.0), of("nir", 3.0)];
         assert_eq!(chosen(&[], &all).unwrap(), all);
