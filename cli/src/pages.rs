@@ -18,7 +18,8 @@ impl<T> Listed<T> {
     /// Says on standard error how many entries are not shown, if any.
     pub(super) fn report_rest(&self) {
         if self.remaining > 0 {
-            errln!("{} more are not shown; use `--limit N` or `--all`", self.remaining);
+            let verb = if self.remaining == 1 { "is" } else { "are" };
+            errln!("{} more {verb} not shown; use `--limit N` or `--all`", self.remaining);
         }
     }
 }
