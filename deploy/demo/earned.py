@@ -42,8 +42,9 @@ def compare(results, baselines):
     behind = [line[0] for line in lines if line[4].startswith("-")]
     print()
     if behind:
-        print(f"  Behind random weights: {', '.join(behind)}. A head of {first['head_parameters']:,} parameters can make up")
-        print("  for features that were never trained, and the specialist has seen a few hundred tiles only.")
+        parameters = scores[behind[0]]["head_parameters"]
+        print(f"  Behind random weights: {', '.join(behind)}. A head of {parameters:,} parameters can make up for")
+        print("  features that were never trained, and the specialist has seen a few hundred tiles only.")
     print("  Random weights over more bands can be ahead of a specialist that sees fewer: bands are information,")
     print("  whatever the weights. This is one seed, where differences below 0.03 are noise; docs/results.md has four.")
     table = ["| " + " | ".join(line) + " |" for line in [head, ("---",) * len(head), *lines]]
