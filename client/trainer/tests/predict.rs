@@ -56,6 +56,7 @@ fn whole(folder: &Path, head: &Path) -> PredictOptions {
         strict: false,
         output: folder.join("map.tif"),
         preview: Some(folder.join("map.png")),
+        confidence: false,
     }
 }
 
@@ -224,6 +225,39 @@ fn default_windows_have_the_size_of_the_training_tiles() {
         (&json["scale"]["window_ratio"], json["warnings"].as_array().unwrap().len()),
         (&2.0.into(), 1)
     );
+}
+
+#[test]
+fn a_second_file_has_the_probability_of_each_class() {
+    let folder = tempfile::tempdir().unwrap();
+    let head = head(folder.path());
+    image(&folder.path().join("scene.tif"), 300, 100);
+    let options =
+        PredictOptions { window: None, overlap: None, confidence: true, ..whole(folder.path(), &head) };
+    let report = predict_scene(&options, Device::Cpu, &mut |_, _| ()).unwrap();
+    let sure = folder.path().join("map.confidence.tif");
+    assert_eq!(report.confidence.as_deref(), Some(&*sure));
+    let (map, sure) = (grey(folder.path()), read_raster(&sure, &Limits::default()).unwrap());
+    assert_eq!((sure.width, sure.height, &sure.reference), (300, 100, &map.reference));
+    let (mut right, mut wrong) = (Vec::new(), Vec::new());
+    for (at, (found, sure)) in map.data.iter().zip(&sure.data).enumerate() {
+        assert_eq!(found.is_nan(), sure.is_nan(), "{at}");
+        if sure.is_nan() {
+            continue;
+        }
+        // The most probable of two classes.
+        assert!((0.5..=1.0).contains(sure), "{at}: {sure}");
+        let is_right = *found as usize == class(at % 300, at / 300, 0);
+        if is_right { right.push(*sure) } else { wrong.push(*sure) }
+    }
+    let mean = |all: &[f32]| all.iter().sum::<f32>() / all.len() as f32;
+    assert!(mean(&right) > mean(&wrong), "{} {}", mean(&right), mean(&wrong));
+    // Without the option there is no such file, and the map is the same.
+    let other = PredictOptions { confidence: false, output: folder.path().join("plain.tif"), ..options };
+    assert_eq!(predict_scene(&other, Device::Cpu, &mut |_, _| ()).unwrap().confidence, None);
+    assert!(!folder.path().join("plain.confidence.tif").exists());
+    let bytes = |name: &str| fs::read(folder.path().join(name)).unwrap();
+    assert_eq!(bytes("plain.tif"), bytes("map.tif"));
 }
 
 #[test]

@@ -84,6 +84,10 @@ pub(super) struct PredictArguments {
     /// Picture file (PNG) for a preview of the map, with a legend and, with a georeference, a scale bar.
     #[arg(long)]
     preview: Option<PathBuf>,
+    /// Write a second file, MAP.confidence.tif, with the probability (0 to 1) that the head gives the class of each
+    /// pixel. It says how sure the head is, which is not how often it is right.
+    #[arg(long)]
+    confidence: bool,
     /// Folder of the release. Default: the folder that the head was trained with.
     #[arg(long)]
     release: Option<PathBuf>,
@@ -113,6 +117,7 @@ impl PredictArguments {
             strict: self.strict,
             output: self.output.clone(),
             preview: self.preview.clone(),
+            confidence: self.confidence,
         }
     }
 

@@ -66,6 +66,11 @@ fn map_scene(
 ) -> Result<PredictReport, EnsembleError> {
     let windows = Windows::choose(&head.file, options.window, options.overlap)
         .map_err(|reason| EnsembleError::file(&options.head, reason))?;
+    if options.confidence && head.file.target.is_some() {
+        let reason =
+            "a head for regression has no classes, so its map has no confidence; leave `--confidence` out";
+        return Err(EnsembleError::file(&options.head, reason));
+    }
     let mut scene = Scene::open(options, head)?;
     let distance = scene.ground_sampling_distance();
     let scale = Scale::compare(&head.file, &windows, distance);
@@ -113,6 +118,7 @@ fn map_scene(
     }
     Ok(PredictReport {
         output: options.output.clone(),
+        confidence: options.confidence(),
         size: [layout.width, layout.height],
         window: [windows.width, windows.overlap],
         window_height: windows.height,

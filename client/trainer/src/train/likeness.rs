@@ -338,7 +338,7 @@ mod tests {
             let statistics = here(order);
             let seen =
                 Seen { statistics: &statistics, values: &[], imagery: Imagery::default(), input_size: None };
-            seen.unlike(&[learned.clone()])
+            seen.unlike(std::slice::from_ref(&learned))
         };
         assert_eq!(said([0, 1, 2, 3]), Vec::<String>::new());
         let [swapped] = &said([3, 1, 2, 0])[..] else { panic!("one difference") };

@@ -33,6 +33,16 @@ pub struct PredictOptions {
     pub output: PathBuf,
     /// A picture of the map, at most 1,024 pixels wide and high.
     pub preview: Option<PathBuf>,
+    /// Whether a second file gets the probability of each pixel's class.
+    pub confidence: bool,
+}
+
+impl PredictOptions {
+    /// The file with the probability of each pixel's class, beside the map: `map.tif` has `map.confidence.tif`.
+    #[must_use]
+    pub fn confidence(&self) -> Option<PathBuf> {
+        self.confidence.then(|| self.output.with_extension("confidence.tif"))
+    }
 }
 
 /// Result of mapping a scene.
@@ -40,6 +50,8 @@ pub struct PredictOptions {
 pub struct PredictReport {
     /// The map.
     pub output: PathBuf,
+    /// The file with the probability of each pixel's class.
+    pub confidence: Option<PathBuf>,
     /// Its width and height in pixels.
     pub size: [usize; 2],
     /// Width of a window, and overlap of neighbouring windows, in pixels.

@@ -16,7 +16,7 @@ impl Preview {
     }
 
     /// Adds its share of a complete row of a panel.
-    pub(super) fn add(&mut self, row: usize, left: usize, values: &[f32]) {
+    pub(super) fn add(&mut self, row: usize, left: usize, values: impl Iterator<Item = f32>) {
         if !row.is_multiple_of(self.every) {
             return;
         }
@@ -25,7 +25,7 @@ impl Preview {
             self.rows.resize(at + 1, Vec::new());
         }
         let first = left.div_ceil(self.every) * self.every - left;
-        self.rows[at].extend(values.iter().skip(first).step_by(self.every));
+        self.rows[at].extend(values.skip(first).step_by(self.every));
     }
 
     /// The smallest and the largest value; `None` without values.

@@ -116,6 +116,8 @@ struct Record {
     nodata: Option<f64>,
     window: Option<usize>,
     overlap: Option<usize>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    confidence: bool,
 }
 
 impl Record {
@@ -129,6 +131,7 @@ impl Record {
             nodata: options.nodata,
             window: options.window,
             overlap: options.overlap,
+            confidence: options.confidence,
         })
     }
 
