@@ -43,6 +43,7 @@ async fn moments_are_pooled_across_institutions_and_the_job_ends() {
     let server = Server::start().await;
     let west = server.enrol("west").await;
     let east = server.enrol("east").await;
+    let north = server.enrol("north").await;
     let mut operator = OperatorClient::new(server.operator());
     let request = v1::SubmitJobRequest { plan_toml: STATISTICS.to_owned(), idempotency_key: KEY.to_owned() };
     let job = operator.submit_job(request).await.unwrap().into_inner().job;
@@ -50,7 +51,11 @@ async fn moments_are_pooled_across_institutions_and_the_job_ends() {
     let offer = offered(&west).await;
     assert_eq!(offer.training_target, Offered::Bands(vec!["red".to_owned(), "nir".to_owned()]));
     assert_eq!((&offer.work, offer.min_institutions), (&Work::Statistics, 2));
-    submit(&west, &["nir", "red"], 1.0).await.expect_err("the bands are in another order");
+    let refused = submit(&north, &["nir", "red"], 1.0).await;
+    assert_eq!(refused, Err(Reason::Malformed), "the bands are in another order");
+    let poll = v1::PollRequest { seen_revision: 0, wait_ms: 0 };
+    let left = ParticipantClient::new(north).poll(poll).await.unwrap().into_inner().assignments;
+    assert!(left.is_empty(), "the same work would give the same numbers: {left:?}");
     submit(&west, &["red", "nir"], 1.0).await.unwrap();
     submit(&east, &["red", "nir"], 3.0).await.unwrap();
 

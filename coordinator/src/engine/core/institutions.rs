@@ -2,12 +2,14 @@
 
 use eosfed_aggregation::{WeightsReader, distance};
 use eosfed_common::assignment::{
-    BlobRef, Directive, EvaluationSubmission, Lease, Progress, StatisticsSubmission, UpdateSubmission,
+    BlobRef, Directive, EvaluationSubmission, Lease, MAX_TEXT, Progress, StatisticsSubmission,
+    UpdateSubmission,
 };
 use eosfed_common::clock::Timestamp;
 use eosfed_common::data_statement::SignedDataStatement;
 use eosfed_common::ids::{AssignmentId, IdempotencyKey, InstitutionName, LeaseToken};
 use eosfed_common::policy_summary::SignedPolicySummary;
+use eosfed_common::printable::Printable;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::weights::Encoding;
 
@@ -253,8 +255,7 @@ impl Core {
         let why = refusal.clone();
         // A file that is not safetensors could be anything, even imagery. It is not kept.
         let recorded = if refusal.reason == Reason::WeightsMalformed {
-            let failed = |job: &Job, now| job.report_failure(assignment, token, why.to_string(), now);
-            let recorded = self.on_assignment(assignment, failed).await;
+            let recorded = self.report_failure(assignment, token, why.to_string()).await;
             self.remove_unless_needed(weights.digest).await;
             recorded
         } else {
@@ -268,7 +269,18 @@ impl Core {
         refusal
     }
 
-    /// Admits and counts statistics. Gives the time of their first record.
+    /// Records that admission has refused the statistics or scores of the lease's holder: the same work would give
+    /// the same numbers, so this attempt at the round does not ask for it again. The text is bounded like those that
+    /// institutions send, since it quotes what they have sent.
+    async fn fail_refused(&self, id: &AssignmentId, token: &LeaseToken, refusal: Refusal) -> Refusal {
+        let why = Printable::escaped(&refusal.to_string(), MAX_TEXT).into();
+        if let Err(error) = self.report_failure(id, token, why).await {
+            tracing::warn!(assignment = %id, %error, "cannot record that numbers were refused");
+        }
+        refusal
+    }
+
+    /// Admits and counts statistics. Gives the time of their first record. Refused ones fail the assignment.
     ///
     /// # Errors
     /// The refusal of admission, or that the round has closed.
@@ -286,13 +298,17 @@ impl Core {
         let target = job.target_of(&id.institution).ok_or_else(|| {
             Refusal::new(Reason::NotFound, format!("institution `{}` was not asked", id.institution))
         })?;
-        let screened = ScreenedStatistics::screen(submission, &target)?;
+        let token = submission.token.clone();
+        let screened = match ScreenedStatistics::screen(submission, &target) {
+            Ok(screened) => screened,
+            Err(refusal) => return Err(self.fail_refused(&id, &token, refusal).await),
+        };
         let mut writer = self.lock_writer().await;
         let submit = |job: &Job, now| job.submit_statistics(screened, now);
         self.count(&mut writer, (&id, &key, seen), submit).await
     }
 
-    /// Admits and counts scores. Gives the time of their first record.
+    /// Admits and counts scores. Gives the time of their first record. Refused ones fail the assignment.
     ///
     /// # Errors
     /// The refusal of admission, or that the round has closed.
@@ -308,7 +324,11 @@ impl Core {
         let statement = submission.statement();
         self.read(|state| state.check_signed(&id.institution, &statement, &submission.signature))?;
         let stated = self.read(|state| state.counted_samples(&id));
-        let screened = ScreenedEvaluation::screen(submission, stated)?;
+        let token = submission.token.clone();
+        let screened = match ScreenedEvaluation::screen(submission, stated) {
+            Ok(screened) => screened,
+            Err(refusal) => return Err(self.fail_refused(&id, &token, refusal).await),
+        };
         let mut writer = self.lock_writer().await;
         let submit = |job: &Job, now| job.submit_evaluation(screened, now);
         self.count(&mut writer, (&id, &key, seen), submit).await

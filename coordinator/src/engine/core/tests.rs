@@ -1,6 +1,7 @@
 //! Tests of the sweep: it does not remove blobs that a running upload, aggregation or backup still needs.
 
 mod encodings;
+mod refused;
 mod retention;
 
 use std::path::{Path, PathBuf};
