@@ -317,7 +317,15 @@ impl<C: Coordinator> Submission<C> {
         };
         let weights = Sending { weights: digest, ..self.sending(Record::Weights, what, sent.size) };
         self.note_sending(&weights)?;
-        self.coordinator.upload(file, sent, self.upload_guard()).await?;
+        let uploaded = self.coordinator.upload(file, sent, self.upload_guard()).await;
+        // Without a lease nothing can be uploaded. But an earlier try may have been recorded without an answer, and the
+        // round have closed since. Then the submission is still answered, by its key, and what the encoding has dropped
+        // is kept for the next step.
+        if let Err(refusal) = &uploaded
+            && recovery(refusal.reason) == Recovery::Retry
+        {
+            return Err(refusal.clone().into());
+        }
         let mut report = TrainingReport { encoding: update.encoding(), ..update.report.clone() };
         let metrics = self.allows(Egress::Metrics)?;
         if !metrics {
@@ -356,7 +364,12 @@ impl<C: Coordinator> Submission<C> {
         sending.words.extend(others.map(|(_, word)| word.name().to_owned()));
         self.admit(bytes)?;
         self.note_sending(&sending)?;
-        let at = self.coordinator.submit_update(submission).await?;
+        let submitted = self.coordinator.submit_update(submission).await;
+        let at = match uploaded {
+            Ok(()) => submitted?,
+            // Of a submission that was not recorded, the refused upload is the cause.
+            Err(cause) => submitted.map_err(|why| if why.reason.is_transient() { why } else { cause })?,
+        };
         self.note_sent(weights);
         self.note_sent(sending);
         Ok(at)

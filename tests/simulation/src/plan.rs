@@ -186,9 +186,8 @@ pub fn complete(rng: &mut ChaCha12Rng, kind: JobKind, names: &[InstitutionName])
     let (min, max) = (names.len(), names.len());
     let strategy = strategies[rng.random_range(0..strategies.len())];
     let (asynchronous, norm_factor) = (false, false);
-    // What an encoding drops is kept with the receipt of its update. If the coordinator dies between record and
-    // receipt and the round closes meanwhile, it is lost, and the next step of that institution is another.
-    let encodings = "[\"f32\"]";
+    // What an encoding drops goes into the next step, also if its update's receipt is lost and the round closes.
+    let encodings = ENCODINGS[rng.random_range(0..ENCODINGS.len())];
     let (rounds, attempts) = (2, 3);
     let shape = Shape { min, max, attempts, rounds, strategy, asynchronous, encodings, norm_factor };
     parse(kind, names, &shape)
