@@ -20,7 +20,7 @@ pub use adaptation::{Adaptation, BandRule, NamedBand, adapt};
 pub use composition::{Composition, FeatureNorm, Fusion, MapDims, Method, Selection};
 pub use init::{initial_tensor, initial_tensors, initial_weights};
 pub use signature::{POOL_SCALES, backbone_signature, head_signature, signature};
-pub use stem::{named, stem_words, warm_start};
+pub use stem::{named, stem_words, warm_start, warm_tensor};
 pub use task::{TargetScale, Task};
 
 /// Channels of the UPerNet decoder (as in the EoS-FM reference set-up).

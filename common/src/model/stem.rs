@@ -6,10 +6,12 @@
 //! timm's `adapt_input_conv`. That function knows no names: it repeats filters in their order, which puts the
 //! filter of red on blue where the order of the bands is blue, green, red.
 
+use std::convert::Infallible;
+
 use super::ModelSpec;
 use super::adaptation::{NamedBand, source_of};
-use super::init::initial_weights;
-use super::signature::backbone_signature;
+use super::init::initial_tensor;
+use super::signature::{backbone_signature, signature};
 use crate::weights::Tensors;
 
 /// The name of the first convolution's filters, `[out, bands, 4, 4]`.
@@ -17,35 +19,49 @@ const STEM: &str = "stem.0.weight";
 /// Values of a filter for one band.
 const KERNEL: usize = 16;
 
-/// Changes the first convolution of `encoder` from the bands `from` to the bands `to`.
-fn adapt_stem(encoder: &mut Tensors, from: &[NamedBand], to: &[NamedBand]) {
+/// The filters of the first convolution, changed from the bands `from` to the bands `to`.
+fn adapt_stem(filters: &[f32], from: &[NamedBand], to: &[NamedBand]) -> Vec<f32> {
     let sources: Vec<Source> = to.iter().map(|band| source(band, from)).collect();
     let scale = from.len() as f32 / to.len() as f32;
-    let filters = &encoder[STEM];
-    let adapted =
-        filters.chunks_exact(from.len() * KERNEL).flat_map(|filter| adapt_filter(filter, &sources, scale));
-    let adapted = adapted.collect();
-    encoder.insert(STEM.to_owned(), adapted);
+    filters
+        .chunks_exact(from.len() * KERNEL)
+        .flat_map(|filter| adapt_filter(filter, &sources, scale))
+        .collect()
 }
 
 /// The first weights of `model`: the encoder of another network for the bands `from`, with its first convolution
 /// changed to the bands of `model`, under a head from `seed`. `other` gives the values of a tensor of that network
 /// by name. The same input gives the same bytes.
-///
-/// # Panics
-/// If a tensor of the encoder is not as large as one for the bands `from` and the backbone of `model`.
 pub fn warm_start(
     model: &ModelSpec,
     from: &[NamedBand],
     seed: u64,
     other: impl Fn(&str) -> Vec<f32>,
 ) -> Tensors {
-    let names = backbone_signature(&model.backbone.shape(), from.len()).0.into_keys();
-    let mut encoder: Tensors = names.map(|name| (name.clone(), other(&name))).collect();
-    adapt_stem(&mut encoder, from, &named(&model.bands));
-    let mut tensors = initial_weights(model, seed);
-    tensors.extend(encoder);
-    tensors
+    let tensor = |(name, shape): (String, Vec<usize>)| {
+        let Ok(values) =
+            warm_tensor(model, from, seed, (&name, &shape), |name| Ok::<_, Infallible>(other(name)));
+        (name, values)
+    };
+    signature(model).0.into_iter().map(tensor).collect()
+}
+
+/// The tensor of [`warm_start`] with this name and shape.
+///
+/// # Errors
+/// As `other`.
+pub fn warm_tensor<E>(
+    model: &ModelSpec,
+    from: &[NamedBand],
+    seed: u64,
+    (name, shape): (&str, &[usize]),
+    other: impl FnOnce(&str) -> Result<Vec<f32>, E>,
+) -> Result<Vec<f32>, E> {
+    if !backbone_signature(&model.backbone.shape(), from.len()).0.contains_key(name) {
+        return Ok(initial_tensor(name, shape, seed));
+    }
+    let values = other(name)?;
+    Ok(if name == STEM { adapt_stem(&values, from, &named(&model.bands)) } else { values })
 }
 
 /// What `adapt_stem` does to change the bands `from` to the bands `to`: a sentence for each band whose filter is
@@ -88,7 +104,7 @@ fn adapt_filter(filter: &[f32], sources: &[Source], scale: f32) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Backbone, Task};
+    use crate::model::{Backbone, Task, initial_weights};
 
     fn bands(names: &[&str]) -> Vec<NamedBand> {
         names.iter().map(|name| NamedBand::of(name)).collect()
@@ -97,11 +113,9 @@ mod tests {
     /// The value of each band's filter in an encoder for red, green and blue, whose filters are 1, 2 and 4.
     fn adapted(to: &[&str]) -> (Vec<f32>, Vec<String>) {
         let filter: Vec<f32> = [1.0, 2.0, 4.0].iter().flat_map(|value| [*value; KERNEL]).collect();
-        let mut encoder: Tensors = [(STEM.to_owned(), [filter.clone(), filter].concat())].into();
         let (from, to) = (bands(&["red", "green", "blue"]), bands(to));
-        adapt_stem(&mut encoder, &from, &to);
+        let values = adapt_stem(&[filter.clone(), filter].concat(), &from, &to);
         let words = stem_words(&from, &to);
-        let values = &encoder[STEM];
         assert_eq!(values.len(), 2 * to.len() * KERNEL);
         let (first, second) = values.split_at(to.len() * KERNEL);
         assert_eq!(first, second);

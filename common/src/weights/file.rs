@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
@@ -10,6 +11,9 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
 use super::{Signature, Verified, WeightsError};
+
+/// Bytes that [`WeightsFile::check_by_reading`] reads at once.
+const READ_AT_ONCE: usize = 64 << 10;
 
 /// A safetensors file mapped into memory.
 #[derive(Debug)]
@@ -51,6 +55,29 @@ impl WeightsFile {
     /// The first broken rule, with the tensor's name.
     pub fn check(&self, expected: &Signature) -> Result<CheckedWeights<'_>, WeightsError> {
         self.finite(self.views_of(floats(expected))?)
+    }
+
+    /// As [`WeightsFile::check`], for who needs no values: they are read from the file piece by piece, since the pages
+    /// of a map that were touched count as memory of the process.
+    ///
+    /// # Errors
+    /// The first broken rule, with the tensor's name; errors of reading.
+    pub fn check_by_reading(&self, expected: &Signature) -> Result<Verified, WeightsError> {
+        let io = |source| WeightsError::Io { path: self.path.clone(), source };
+        let file = File::open(&self.path).map_err(io)?;
+        let mut buffer = vec![0; READ_AT_ONCE];
+        for (tensor, offset) in self.check_layout(expected)? {
+            let end = offset + 4 * expected.0[&tensor].iter().product::<usize>();
+            for from in (offset..end).step_by(READ_AT_ONCE) {
+                let piece = &mut buffer[..READ_AT_ONCE.min(end - from)];
+                file.read_exact_at(piece, from as u64).map_err(io)?;
+                if let Some((index, value)) = Values(piece).first_not_finite() {
+                    let position = (from - offset) / 4 + index;
+                    return Err(WeightsError::NotFinite { path: self.path.clone(), tensor, position, value });
+                }
+            }
+        }
+        Ok(Verified::by_check())
     }
 
     /// As [`WeightsFile::check`], but the file may hold other tensors, which are not read.
@@ -114,7 +141,7 @@ impl WeightsFile {
         let tensors: BTreeMap<_, _> =
             tensors.into_iter().map(|(name, bytes)| (name, Values(bytes))).collect();
         for (name, values) in &tensors {
-            if let Some((position, value)) = values.iter().enumerate().find(|(_, value)| !value.is_finite()) {
+            if let Some((position, value)) = values.first_not_finite() {
                 let path = self.path.clone();
                 return Err(WeightsError::NotFinite { path, tensor: name.clone(), position, value });
             }
@@ -195,6 +222,13 @@ impl Values<'_> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The first value that is not finite, and its position.
+    fn first_not_finite(&self) -> Option<(usize, f32)> {
+        // No early end of this loop: most often there is none, and so it is a loop of vectors.
+        let any = self.iter().fold(false, |any, value| any | !value.is_finite());
+        any.then(|| self.iter().enumerate().find(|(_, value)| !value.is_finite())).flatten()
     }
 
     /// The values in order.

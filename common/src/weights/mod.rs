@@ -9,6 +9,7 @@ mod file;
 mod signature;
 mod step;
 mod write;
+mod writer;
 
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ pub use file::{CheckedWeights, Values, WeightsFile};
 pub use signature::{Signature, Tensors, Verified};
 pub use step::{PartOffsets, StepFile, moved, residual, step_of_bf16, step_of_int8, write_step};
 pub use write::{write, write_each};
+pub use writer::WeightsWriter;
 
 /// Whether a tensor of this name holds variances, which are at least 0.
 #[must_use]

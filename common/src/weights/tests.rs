@@ -30,6 +30,68 @@ fn written_weights_read_back_and_have_the_digest_of_their_bytes() {
     assert_eq!(write(&path, &signature(), &tensors()).unwrap(), digest);
 }
 
+/// Whatever the order of the pieces, the bytes are those of the library that wrote files before.
+#[test]
+fn a_file_written_in_pieces_has_the_same_bytes() {
+    let length = (1 << 14) + 3;
+    let mut shapes = signature().0;
+    shapes.extend([("b".to_owned(), vec![0]), ("c".to_owned(), vec![]), ("d.é".to_owned(), vec![length])]);
+    for names in 1..=shapes.len() {
+        let signature = Signature(shapes.clone().into_iter().take(names).collect());
+        let values = |(name, shape): (&String, &Vec<usize>)| {
+            let count: usize = shape.iter().product();
+            (name.clone(), (0..count).map(|index| index as f32 - 0.5).collect())
+        };
+        let tensors: Tensors = signature.0.iter().map(values).collect();
+        let (folder, whole) = file(&tensors, &signature);
+        let path = folder.path().join("pieces");
+        std::fs::write(&path, vec![7; 1 << 18]).unwrap();
+        let writer = WeightsWriter::create(&path, &signature).unwrap();
+        for (tensor, values) in tensors.values().enumerate().rev() {
+            let middle = values.len() / 3;
+            writer.write(tensor, middle, &values[middle..]).unwrap();
+            writer.write(tensor, 0, &values[..middle]).unwrap();
+        }
+        assert!(std::fs::read(&path).unwrap() == std::fs::read(&whole).unwrap(), "{names} tensors");
+    }
+}
+
+#[test]
+#[should_panic(expected = "values 2 and 1 more of 2")]
+fn a_piece_does_not_reach_into_the_next_tensor() {
+    let folder = tempfile::tempdir().unwrap();
+    let writer = WeightsWriter::create(&folder.path().join("w"), &signature()).unwrap();
+    drop(writer.write(0, 2, &[1.0]));
+}
+
+/// A check that reads finds what a check of the mapped file finds.
+#[test]
+fn a_file_that_is_read_is_checked_alike() {
+    let signature = Signature([("a".to_owned(), vec![70_000]), ("b".to_owned(), vec![3])].into());
+    let good: Tensors = [("a".to_owned(), vec![1.0; 70_000]), ("b".to_owned(), vec![0.0; 3])].into();
+    let check = |tensors: &Tensors, signature_of_file: &Signature| {
+        let (_folder, path) = file(tensors, signature_of_file);
+        let opened = WeightsFile::open(&path).unwrap();
+        let mapped = opened.check(&signature).map(|checked| checked.verified());
+        let read = opened.check_by_reading(&signature);
+        assert_eq!(read.is_ok(), mapped.is_ok());
+        let (read, mapped) = (read.err(), mapped.err());
+        assert_eq!(read.as_ref().map(ToString::to_string), mapped.as_ref().map(ToString::to_string));
+        read
+    };
+    assert!(check(&good, &signature).is_none());
+    for (tensor, position) in [("a", 0), ("a", 69_999), ("a", 16_384), ("b", 2)] {
+        for bad in [f32::NAN, f32::NEG_INFINITY] {
+            let mut tensors = good.clone();
+            tensors.get_mut(tensor).unwrap()[position] = bad;
+            let error = check(&tensors, &signature).unwrap().to_string();
+            assert!(error.contains(&format!("position {position}")), "{error}");
+        }
+    }
+    let other = Signature([("a".to_owned(), vec![70_000])].into());
+    assert!(check(&[("a".to_owned(), vec![1.0; 70_000])].into(), &other).is_some());
+}
+
 #[test]
 fn values_that_are_not_finite_are_named() {
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {

@@ -28,7 +28,7 @@ impl<'a> Coordinates<'a> {
     pub(crate) fn piece(
         &self,
         span: Span,
-        Scratch { combined, rows, lanes }: &mut Scratch,
+        Scratch { combined, rows, lanes, .. }: &mut Scratch,
     ) -> Result<(), WeightsError> {
         let count = self.updates.len();
         read_rows(self.updates.iter().copied(), span, rows)?;

@@ -35,7 +35,9 @@ mod span;
 mod vectorised;
 mod weights_reader;
 
-use eosfed_common::weights::{Signature, Tensors, WeightsError};
+use std::sync::{Mutex, PoisonError};
+
+use eosfed_common::weights::{Signature, Tensors, WeightsError, WeightsWriter};
 use rayon::prelude::*;
 
 use rule::Rule;
@@ -96,83 +98,113 @@ pub enum AggregateError {
     },
 }
 
-/// Some values of a tensor, and where its results go.
-struct Piece<'a> {
-    span: Span,
-    next: &'a mut [f32],
-    moments: Vec<&'a mut [f32]>,
+/// Aggregates at least one update into files: the next weights, and the state of the server optimizer by
+/// [`Server::state_signature`]'s names, if it has one. Neither is in memory as a whole. What the files hold after an
+/// error is of no use.
+///
+/// # Errors
+/// If a file cannot be read or written, the updates have no weight, or the result would not be finite.
+///
+/// # Panics
+/// If the server optimizer has a state, and there is no file for it.
+pub fn aggregate_into(
+    input: &AggregationInput<'_>,
+    updates: &[Update<'_>],
+    weights: &WeightsWriter,
+    optimizer_state: Option<&WeightsWriter>,
+) -> Result<(), AggregateError> {
+    compute(input, updates, |part, span, values| match part {
+        Part::Weights => weights.write(span.tensor, span.start, values),
+        Part::Moment(moment) => {
+            let file = optimizer_state.expect("a server optimizer has a file for its state");
+            let span = span.of_moment(moment, input.signature);
+            file.write(span.tensor, span.start, values)
+        }
+    })
 }
 
-/// Aggregates at least one update.
+/// Aggregates at least one update in memory, as [`aggregate_into`] does into files.
 ///
 /// # Errors
 /// If a file cannot be read, the updates have no weight, or the result would not be finite.
 pub fn aggregate(input: &AggregationInput<'_>, updates: &[Update<'_>]) -> Result<Aggregate, AggregateError> {
+    let zeros = |signature: &Signature| -> Tensors {
+        let zeros = |shape: &Vec<usize>| vec![0.0; shape.iter().product()];
+        signature.0.iter().map(|(name, shape)| (name.clone(), zeros(shape))).collect()
+    };
+    let state = Server::of(input.strategy, input.server).state_signature(input.signature);
+    let mut made = Aggregate { weights: zeros(input.signature), optimizer_state: state.as_ref().map(zeros) };
+    let mut weights: Vec<&mut Vec<f32>> = made.weights.values_mut().collect();
+    let mut moments: Vec<&mut Vec<f32>> =
+        made.optimizer_state.iter_mut().flat_map(Tensors::values_mut).collect();
+    let places = Mutex::new((&mut weights, &mut moments));
+    compute(input, updates, |part, span, values| {
+        let mut places = places.lock().unwrap_or_else(PoisonError::into_inner);
+        let (place, span) = match part {
+            Part::Weights => (&mut *places.0, span),
+            Part::Moment(moment) => (&mut *places.1, span.of_moment(moment, input.signature)),
+        };
+        place[span.tensor][span.start..span.start + span.length].copy_from_slice(values);
+        Ok(())
+    })?;
+    Ok(made)
+}
+
+/// What a result is a part of.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    /// The next weights.
+    Weights,
+    /// A moment of the server optimizer, by its position in [`Server::moments`].
+    Moment(usize),
+}
+
+/// Computes an aggregate piece by piece, in parallel. `put` gets each part of each piece once, in any order.
+fn compute(
+    input: &AggregationInput<'_>,
+    updates: &[Update<'_>],
+    put: impl Fn(Part, Span, &[f32]) -> Result<(), WeightsError> + Sync,
+) -> Result<(), AggregateError> {
     let total: f64 = updates.iter().map(|update| update.weight).sum();
     if !(total > 0.0 && total.is_finite()) {
         return Err(AggregateError::NoWeight { total });
     }
     let rule = Rule::of(input, updates)?;
     let server = Server::of(input.strategy, input.server);
-    let zeros = || -> Tensors {
-        let zeros = |shape: &Vec<usize>| vec![0.0; shape.iter().product()];
-        input.signature.0.iter().map(|(name, shape)| (name.clone(), zeros(shape))).collect()
-    };
-    let mut weights = zeros();
-    let mut moments: Vec<Tensors> = server.moments().iter().map(|_| zeros()).collect();
-    let pieces = pieces(input.signature, &mut weights, &mut moments);
-    let work = |scratch: &mut Scratch, (index, piece): (usize, Piece<'_>)| {
-        compute(input, &rule, server, scratch, piece).err().map(|error| (index, error))
+    let pieces: Vec<Span> = spans(input.signature, PIECE).collect();
+    let work = |scratch: &mut Scratch, (index, span): (usize, Span)| {
+        piece(input, &rule, server, scratch, span, &put).err().map(|error| (index, error))
     };
     let failed = pieces.into_par_iter().enumerate().map_init(Scratch::default, work).flatten();
     // The first, so that the same aggregation fails with the same sentence.
-    if let Some((_, error)) = failed.min_by_key(|(index, _)| *index) {
-        return Err(error);
-    }
-    let optimizer_state = (server.moments().iter().zip(moments))
-        .flat_map(|(moment, tensors)| {
-            tensors.into_iter().map(move |(name, values)| (format!("{moment}.{name}"), values))
-        })
-        .collect();
-    Ok(Aggregate { weights, optimizer_state: (!server.moments().is_empty()).then_some(optimizer_state) })
+    failed.min_by_key(|(index, _)| *index).map_or(Ok(()), |(_, error)| Err(error))
 }
 
-/// The pieces of all tensors, with those of the moments beside them.
-fn pieces<'a>(signature: &Signature, weights: &'a mut Tensors, moments: &'a mut [Tensors]) -> Vec<Piece<'a>> {
-    fn cut(tensors: &mut Tensors) -> impl Iterator<Item = &mut [f32]> {
-        tensors.values_mut().flat_map(|values| values.chunks_mut(PIECE))
-    }
-    let mut pieces: Vec<_> = (spans(signature, PIECE).zip(cut(weights)))
-        .map(|(span, next)| Piece { span, next, moments: Vec::new() })
-        .collect();
-    for moment in moments {
-        for (piece, values) in pieces.iter_mut().zip(cut(moment)) {
-            piece.moments.push(values);
-        }
-    }
-    pieces
-}
-
-fn compute(
+fn piece(
     input: &AggregationInput<'_>,
     rule: &Rule<'_>,
     server: Server,
     scratch: &mut Scratch,
-    Piece { span, next, mut moments }: Piece<'_>,
+    span: Span,
+    put: impl Fn(Part, Span, &[f32]) -> Result<(), WeightsError>,
 ) -> Result<(), AggregateError> {
-    scratch.combined.resize(next.len(), 0.0);
+    scratch.combined.resize(span.length, 0.0);
     rule.piece(span, scratch)?;
-    server.piece(input, span, scratch, next, &mut moments)?;
+    server.piece(input, span, scratch)?;
     let tensor = || input.signature.0.keys().nth(span.tensor).cloned().unwrap_or_default();
-    for (moment, values) in server.moments().iter().zip(moments) {
+    for (moment, values) in server.moments().iter().zip(&scratch.moments) {
         if let Some(value) = not_finite(values) {
             return Err(AggregateError::Moment { moment, tensor: tensor(), value });
         }
     }
-    match not_finite(next) {
-        Some(value) => Err(AggregateError::NotFinite { tensor: tensor(), value }),
-        None => Ok(()),
+    if let Some(value) = not_finite(&scratch.next) {
+        return Err(AggregateError::NotFinite { tensor: tensor(), value });
     }
+    put(Part::Weights, span, &scratch.next)?;
+    for (moment, values) in scratch.moments.iter().enumerate() {
+        put(Part::Moment(moment), span, values)?;
+    }
+    Ok(())
 }
 
 fn not_finite(values: &[f32]) -> Option<f32> {

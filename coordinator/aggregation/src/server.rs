@@ -105,26 +105,28 @@ impl Server {
         (!self.moments().is_empty()).then_some(Signature(tensors))
     }
 
-    /// A piece of the next weights and moments.
+    /// A piece of the next weights and moments, into `scratch.next` and `scratch.moments`.
     pub(crate) fn piece(
         &self,
         input: &AggregationInput<'_>,
         span: Span,
-        Scratch { combined, rows, .. }: &mut Scratch,
-        next: &mut [f32],
-        moments: &mut [&mut [f32]],
+        Scratch { combined, next, moments, rows, .. }: &mut Scratch,
     ) -> Result<(), WeightsError> {
+        next.resize(span.length, 0.0);
         if *self == Self::Take {
             round(combined, next);
             return Ok(());
         }
         rows.resize(span.length, Stored::default());
-        if let Some(optimizer_state) = input.optimizer_state {
-            for (moment, values) in moments.iter_mut().enumerate() {
-                optimizer_state.read(span.of_moment(moment, input.signature), rows)?;
-                for (value, stored) in values.iter_mut().zip(&*rows) {
-                    *value = f32::from_le_bytes(*stored);
+        moments.resize_with(self.moments().len(), Vec::new);
+        for (moment, values) in moments.iter_mut().enumerate() {
+            values.clear();
+            match input.optimizer_state {
+                Some(optimizer_state) => {
+                    optimizer_state.read(span.of_moment(moment, input.signature), rows)?;
+                    values.extend(rows.iter().map(|stored| f32::from_le_bytes(*stored)));
                 }
+                None => values.resize(span.length, 0.0),
             }
         }
         input.global_model.read(span, rows)?;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use eosfed_common::files;
 use eosfed_common::weights::write;
 use proptest::prelude::{ProptestConfig, prop_assert, prop_assert_eq, proptest};
 use proptest::strategy::Strategy as Draw;
@@ -61,6 +62,62 @@ impl Bench {
             step,
         };
         aggregate(&input, &updates).unwrap()
+    }
+
+    /// What is aggregated in memory has the same bytes when it is aggregated into files.
+    fn is_the_same_in_files(&self, input: &AggregationInput<'_>, updates: &[Update<'_>]) -> Aggregate {
+        let made = aggregate(input, updates).unwrap();
+        let path = |name: &str| self.folder.path().join(name);
+        let state = Server::of(input.strategy, input.server).state_signature(&self.signature);
+        let begin =
+            |name: &str, signature: &Signature| WeightsWriter::create(&path(name), signature).unwrap();
+        let weights = begin("next", &self.signature);
+        let state_file = state.as_ref().map(|names| begin("state", names));
+        aggregate_into(input, updates, &weights, state_file.as_ref()).unwrap();
+        let same = |name: &str, signature: &Signature, tensors: &Tensors| {
+            let expected = write(&path("expected"), signature, tensors).unwrap();
+            assert_eq!(files::digest(&path(name)).unwrap(), expected, "{name} of {:?}", input.strategy);
+        };
+        same("next", &self.signature, &made.weights);
+        assert_eq!(state.is_some(), made.optimizer_state.is_some());
+        if let (Some(names), Some(tensors)) = (&state, &made.optimizer_state) {
+            same("state", names, tensors);
+        }
+        made
+    }
+}
+
+/// Tensors of no value, of one piece, of several, and on both sides of their ends.
+#[test]
+fn an_aggregate_in_files_has_the_bytes_of_one_in_memory() {
+    let bench =
+        Bench::new(&[("a", &[0]), ("b", &[3, 4]), ("c", &[2, PIECE]), ("d", &[PIECE + 1]), ("e", &[])]);
+    let values = |seed: f32| -> Tensors {
+        let tensor = |(name, shape): (&String, &Vec<usize>)| {
+            let count = shape.iter().product();
+            (name.clone(), (0..count).map(|index: usize| (index as f32 * seed).sin()).collect())
+        };
+        bench.signature.0.iter().map(tensor).collect()
+    };
+    let now = bench.reader("now", &values(0.1), &bench.signature);
+    let files = [0.3, 0.7, 1.9].map(|seed| bench.reader(&seed.to_string(), &values(seed), &bench.signature));
+    let updates: Vec<_> = files.iter().map(|weights| Update { weights, weight: 2.0, base: None }).collect();
+    let adam = Strategy::FedAdam { learning_rate: 0.1, beta_1: 0.9, beta_2: 0.99, tau: 1e-3 };
+    for strategy in [Strategy::FedAvg, Strategy::Median, Strategy::FedAvgM { momentum: 0.9 }, adam] {
+        let mut state: Option<WeightsReader> = None;
+        for step in 0..2 {
+            let input = AggregationInput {
+                strategy,
+                server: ServerPlan::default(),
+                signature: &bench.signature,
+                global_model: &now,
+                optimizer_state: state.as_ref(),
+                step,
+            };
+            let made = bench.is_the_same_in_files(&input, &updates);
+            let names = Server::of(strategy, ServerPlan::default()).state_signature(&bench.signature);
+            state = made.optimizer_state.map(|tensors| bench.reader("last", &tensors, &names.unwrap()));
+        }
     }
 }
 

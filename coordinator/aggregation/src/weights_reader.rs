@@ -49,14 +49,13 @@ impl WeightsReader {
         Ok(Self(Contents::Encoded(EncodedReader::open(path, expected, code, Arc::clone(base))?)))
     }
 
-    /// Opens a file of which nothing is known, and reads all of it. The pages that the check has touched are
-    /// given back.
+    /// Opens a file of which nothing is known, and reads all of it.
     ///
     /// # Errors
-    /// As [`WeightsFile::check`].
+    /// As [`WeightsFile::check_by_reading`].
     pub fn check(path: &Path, expected: &Signature) -> Result<(Self, Verified), WeightsError> {
         let mapped = WeightsFile::open(path)?;
-        let verified = mapped.check(expected)?.verified();
+        let verified = mapped.check_by_reading(expected)?;
         Ok((Self(Contents::Plain(Arc::new(PlainReader::of(path, &mapped, expected)?))), verified))
     }
 
@@ -75,6 +74,21 @@ impl WeightsReader {
         let verified = StepFile::open(path, code)?.check(expected, &start.check(expected)?)?;
         let base = Self::open(base, expected)?;
         Ok((Self::open_step(path, expected, code, &base)?, verified))
+    }
+
+    /// All values of one tensor of the signature with which the file was opened.
+    ///
+    /// # Errors
+    /// Errors of reading; [`WeightsError::NotFinite`], since a disk can damage what was admitted.
+    ///
+    /// # Panics
+    /// If the signature does not have the tensor.
+    pub fn tensor(&self, signature: &Signature, name: &str) -> Result<Vec<f32>, WeightsError> {
+        let tensor = signature.0.keys().position(|there| there == name).expect("a tensor of the signature");
+        let length = signature.0[name].iter().product();
+        let mut stored = vec![Stored::default(); length];
+        self.read(Span { tensor, start: 0, length }, &mut stored)?;
+        Ok(stored.into_iter().map(f32::from_le_bytes).collect())
     }
 
     /// Reads the values of a span.

@@ -1,4 +1,5 @@
-//! A hundred updates of ConvNeXtV2-Atto's size do not need the memory of a hundred updates.
+//! A hundred updates of ConvNeXtV2-Atto's size, of 13.6 MB each, do not need the memory of a hundred updates, nor their
+//! mean that of one.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
@@ -7,9 +8,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use eosfed_aggregation::{AggregationInput, Server, Update, WeightsReader, aggregate};
+use eosfed_aggregation::{AggregationInput, Server, Update, WeightsReader, aggregate_into};
 use eosfed_common::plan::{ServerPlan, Strategy};
-use eosfed_common::weights::{Signature, Tensors, write};
+use eosfed_common::weights::{Signature, Tensors, WeightsWriter, write};
 
 const UPDATES: usize = 100;
 /// The largest tensors of the network, and one for all the rest: 3.39 million numbers.
@@ -64,14 +65,14 @@ fn memory_does_not_grow_with_the_number_of_institutions() {
     let folder = tempfile::tempdir().unwrap();
     let paths = updates(folder.path(), &signature);
     for (strategy, most) in [
-        (Strategy::FedAvg, 64),
-        (Strategy::FedAvgM { momentum: 0.9 }, 64),
-        (Strategy::FedAdam { learning_rate: 0.1, beta_1: 0.9, beta_2: 0.99, tau: 1e-3 }, 64),
-        (Strategy::NormBoundedMean { bound: 1.0 }, 64),
-        (Strategy::Median, 256),
-        (Strategy::TrimmedMean { trim: 0.1 }, 256),
-        (Strategy::MultiKrum { byzantine: 10, keep: None }, 256),
-        (Strategy::GeometricMedian, 256),
+        (Strategy::FedAvg, 12),
+        (Strategy::FedAvgM { momentum: 0.9 }, 12),
+        (Strategy::FedAdam { learning_rate: 0.1, beta_1: 0.9, beta_2: 0.99, tau: 1e-3 }, 12),
+        (Strategy::NormBoundedMean { bound: 1.0 }, 12),
+        (Strategy::Median, 64),
+        (Strategy::TrimmedMean { trim: 0.1 }, 64),
+        (Strategy::MultiKrum { byzantine: 10, keep: None }, 64),
+        (Strategy::GeometricMedian, 64),
     ] {
         let started = Instant::now();
         let grown = growth(|| {
@@ -89,14 +90,12 @@ fn memory_does_not_grow_with_the_number_of_institutions() {
                 optimizer_state: None,
                 step: 0,
             };
-            let made = aggregate(&input, &updates).unwrap();
-            write(&folder.path().join("next"), &signature, &made.weights).unwrap();
-            drop(made.weights);
-            if let (Some(state), Some(names)) =
-                (&made.optimizer_state, Server::of(strategy, server).state_signature(&signature))
-            {
-                write(&folder.path().join("state"), &names, state).unwrap();
-            }
+            let begin = |name: &str, names: &Signature| {
+                WeightsWriter::create(&folder.path().join(name), names).unwrap()
+            };
+            let state = Server::of(strategy, server).state_signature(&signature);
+            let (weights, state) = (begin("next", &signature), state.map(|names| begin("state", &names)));
+            aggregate_into(&input, &updates, &weights, state.as_ref()).unwrap();
         });
         let mib = grown / (1 << 20);
         let name = strategy.name();

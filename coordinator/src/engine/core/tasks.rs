@@ -5,12 +5,13 @@ use std::io::Write as _;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use eosfed_aggregation::{Aggregate, AggregationInput, Server, Update, WeightsReader, aggregate};
+use eosfed_aggregation::{AggregationInput, Server, Update, WeightsReader, aggregate_into};
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::digest::Digest;
 use eosfed_common::ids::JobId;
-use eosfed_common::model::{ModelSpec, named, signature, warm_start};
-use eosfed_common::weights::{Signature, Tensors, WeightsFile, write};
+use eosfed_common::model::{ModelSpec, initial_tensor, named, signature as signature_of, warm_tensor};
+use eosfed_common::weights::{Signature, WeightsWriter};
+use tempfile::NamedTempFile;
 
 use super::{Core, lock};
 use crate::domain::Transition;
@@ -75,21 +76,32 @@ async fn compute(blobs: &dyn Blobs, task: &Task) -> anyhow::Result<Transition> {
 
 async fn prepare(blobs: &dyn Blobs, preparation: &Preparation) -> anyhow::Result<Transition> {
     let Preparation { target, seed, start } = preparation;
-    let tensors = match (target, start) {
-        (Target::Specialist(model), Some(start)) => warm(blobs, model, *seed, start).await?,
-        (_, None) => target.initial_weights(*seed),
+    let signature = target.signature();
+    let first = match (target, start) {
+        (Target::Specialist(model), Some(start)) => warm(blobs, model, &signature, *seed, start).await?,
+        (_, None) => keep(blobs, &signature, |name, shape| Ok(initial_tensor(name, shape, *seed))).await?,
         (_, Some(start)) => anyhow::bail!("only a specialist can start from {start}"),
     };
-    Ok(Transition::Prepared(keep(blobs, &target.signature(), &tensors).await?))
+    Ok(Transition::Prepared(first))
 }
 
 /// The first weights of a network with the encoder of a released specialist.
-async fn warm(blobs: &dyn Blobs, model: &ModelSpec, seed: u64, start: &Start) -> anyhow::Result<Tensors> {
-    let local =
-        LocalFile::of(blobs, start.weights.digest).await.with_context(|| format!("start from {start}"))?;
-    let file = WeightsFile::open(local.path())?;
-    let found = file.check(&signature(&start.model)).with_context(|| format!("start from {start}"))?;
-    Ok(warm_start(model, &named(&start.model.bands), seed, |name| found.values(name).iter().collect()))
+async fn warm(
+    blobs: &dyn Blobs,
+    model: &ModelSpec,
+    signature: &Signature,
+    seed: u64,
+    start: &Start,
+) -> anyhow::Result<BlobRef> {
+    let context = || format!("start from {start}");
+    let local = LocalFile::of(blobs, start.weights.digest).await.with_context(context)?;
+    let released = signature_of(&start.model);
+    let (file, _verified) = WeightsReader::check(local.path(), &released).with_context(context)?;
+    let from = named(&start.model.bands);
+    keep(blobs, signature, |name, shape| {
+        Ok(warm_tensor(model, &from, seed, (name, shape), |name| file.tensor(&released, name))?)
+    })
+    .await
 }
 
 async fn combine(blobs: &dyn Blobs, aggregation: &Aggregation) -> anyhow::Result<Transition> {
@@ -133,12 +145,13 @@ async fn combine(blobs: &dyn Blobs, aggregation: &Aggregation) -> anyhow::Result
         optimizer_state,
         step,
     };
-    let Aggregate { weights, optimizer_state } = aggregate(&input, &updates)?;
-    let next = keep(blobs, &signature, &weights).await?;
-    drop(weights);
-    let optimizer_state = match (optimizer_state, state_signature) {
-        (Some(optimizer_state), Some(names)) => Some(keep(blobs, &names, &optimizer_state).await?),
-        (None, _) | (_, None) => None,
+    let (next, weights) = begin(blobs, &signature)?;
+    let state = state_signature.map(|names| begin(blobs, &names)).transpose()?;
+    aggregate_into(&input, &updates, &weights, state.as_ref().map(|(_, writer)| writer))?;
+    let next = blobs.ingest(next).await?;
+    let optimizer_state = match state {
+        Some((staged, _)) => Some(blobs.ingest(staged).await?),
+        None => None,
     };
     Ok(Transition::Aggregated(*round, next, optimizer_state))
 }
@@ -157,8 +170,23 @@ pub(super) async fn keep_bytes(blobs: &dyn Blobs, bytes: &[u8]) -> Result<BlobRe
     blobs.ingest(staged).await
 }
 
-async fn keep(blobs: &dyn Blobs, signature: &Signature, tensors: &Tensors) -> anyhow::Result<BlobRef> {
+/// Begins a file of weights that becomes a blob.
+fn begin(blobs: &dyn Blobs, signature: &Signature) -> anyhow::Result<(NamedTempFile, WeightsWriter)> {
     let staged = blobs.stage()?;
-    write(staged.path(), signature, tensors)?;
+    let writer = WeightsWriter::create(staged.path(), signature)?;
+    Ok((staged, writer))
+}
+
+/// Stores weights of which one tensor is in memory at a time. `values` gives those of the tensor with this name and
+/// shape.
+async fn keep(
+    blobs: &dyn Blobs,
+    signature: &Signature,
+    values: impl Fn(&str, &[usize]) -> anyhow::Result<Vec<f32>>,
+) -> anyhow::Result<BlobRef> {
+    let (staged, writer) = begin(blobs, signature)?;
+    for (index, (name, shape)) in signature.0.iter().enumerate() {
+        writer.write(index, 0, &values(name, shape)?)?;
+    }
     Ok(blobs.ingest(staged).await?)
 }
