@@ -20,7 +20,7 @@ FLOWER ?= $(HOME)/.cache/eosfed/flower-1.42.0
 WITHOUT_LIBTORCH := --workspace --exclude eosfed-trainer --exclude eosfed-e2e
 PROGRAMS := -p eosfed-cli -p eosfed-coordinator -p eosfed-client -p eosfed-trainer
 
-.PHONY: stream bench-rules bench-ensemble gpu-check bench bench-steps bench-reading bench-training bench-accuracy bench-encodings bench-scale dashboard-test dashboard-pictures advisories advisories-snapshot programs sbom requirements help demo test attacks fuzz load load-hostile limits load-history load-ledger load-restarts reference manual interop libtorch build release fmt lint doc deny goldens clean-demo tools images container-test chart-test packages system-test cuda-package-test
+.PHONY: stream bench-rules bench-rounds bench-ensemble gpu-check bench bench-steps bench-reading bench-training bench-accuracy bench-encodings bench-scale dashboard-test dashboard-pictures advisories advisories-snapshot programs sbom requirements help demo test attacks fuzz load load-hostile limits load-history load-ledger load-restarts reference manual interop libtorch build release fmt lint doc deny goldens clean-demo tools images container-test chart-test packages system-test cuda-package-test
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-20s %s\n", $$1, $$2 }'
@@ -92,7 +92,7 @@ load-ledger: ## Measure what it takes to list, export and verify a ledger of a m
 	$(TARGET)/release/eosfed-load ledger
 
 # The Python of `make interop`: torch, timm and rasterio, to compare with.
-bench: bench-steps bench-reading bench-training bench-ensemble bench-rules ## Measure trainer, reader and aggregation beside timm, torch.compile, a DataLoader, rasterio and Flower
+bench: bench-steps bench-reading bench-training bench-ensemble bench-rules bench-rounds ## Measure trainer, reader and aggregation beside timm, torch.compile, a DataLoader, rasterio and Flower
 
 bench-steps: ## Measure training steps beside timm and torch.compile, in turn (BENCH="--cases 64x16 --rounds 3")
 	@$(WITH_LIBTORCH); $(CARGO) build --release --quiet -p eosfed-trainer --example steps
@@ -112,6 +112,12 @@ bench-rules: ## Measure aggregation rules beside Flower's and numpy (RULES="--co
 	@"$(FLOWER)/bin/pip" install --quiet --require-hashes -r deploy/requirements/goldens-flower.txt
 	$(CARGO) build --release --quiet -p eosfed-aggregation --example rules
 	$(FLOWER)/bin/python bench/rules.py --rules $(TARGET)/release/examples/rules $(RULES)
+
+bench-rounds: ## Measure rounds beside Flower's, in turn, and write their table of docs/performance.md (ROUNDS="--clients 4x3,16x1")
+	@[ -x "$(FLOWER)/bin/python" ] || $(PYTHON) -m venv "$(FLOWER)"
+	@"$(FLOWER)/bin/pip" install --quiet --require-hashes -r deploy/requirements/goldens-flower.txt
+	$(CARGO) build --release --quiet -p eosfed-coordinator -p eosfed-load
+	$(FLOWER)/bin/python bench/rounds.py --load $(TARGET)/release/eosfed-load --document docs/performance.md $(ROUNDS)
 
 bench-ensemble: ## Measure features of eight specialists beside timm, and predict beside TerraTorch (FEATURES="" SCENE="--side 10000")
 	@$(WITH_LIBTORCH); $(CARGO) build --release --quiet -p eosfed-trainer --bins --example features

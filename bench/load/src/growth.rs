@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::Args;
-use eosfed_common::assignment::BlobRef;
+use eosfed_common::assignment::{Assignment, BlobRef, Offered};
 use eosfed_common::model::Backbone;
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use serde_json::{Value, json};
@@ -92,7 +92,7 @@ async fn round(part: &str, program: &Path, backbone: Backbone, clients: u32) -> 
     let operator = operator(&coordinator)?;
     let members = join_all(&coordinator, &operator, clients, &hidden()).await?;
     let (sites, _) = connect_all(&coordinator, members, &hidden()).await?;
-    let (plan, target) = plan_of(clients, backbone)?;
+    let (plan, target) = plan_of(clients, backbone, 1)?;
     let files = updates(coordinator.folder(), &target, clients, &hidden())?;
     let parameters: usize = target.signature().0.values().map(|shape| shape.iter().product::<usize>()).sum();
 
@@ -102,7 +102,7 @@ async fn round(part: &str, program: &Path, backbone: Backbone, clients: u32) -> 
     let job = submit_plan(&operator, plan).await?;
     let mut running = JoinSet::new();
     for (site, (file, blob)) in sites.iter().cloned().zip(files) {
-        running.spawn(async move { take_part(&site, &file, blob).await });
+        running.spawn(async move { take_part(&site, site.offered(0).await?, &file, blob).await });
     }
     let mut received = 0;
     while let Some(one) = running.join_next().await {
@@ -124,9 +124,14 @@ async fn round(part: &str, program: &Path, backbone: Backbone, clients: u32) -> 
     Ok(with_footprint(line, coordinator.most()))
 }
 
-/// One institution's part in the first round of a job. Gives the bytes of weights that it has received.
-async fn take_part(site: &Institution, file: &Path, blob: BlobRef) -> anyhow::Result<u64> {
-    let held = site.accept(site.offered(0).await?).await?;
+/// One institution's part in a round. Gives the bytes of weights that it has received.
+pub(crate) async fn take_part(
+    site: &Institution,
+    offer: Assignment<Offered>,
+    file: &Path,
+    blob: BlobRef,
+) -> anyhow::Result<u64> {
+    let held = site.accept(offer).await?;
     let base = file.with_extension("base");
     let work = async {
         let received = site.download_base(&held, &base).await?;

@@ -11,6 +11,7 @@ mod ledger;
 mod probe;
 mod report;
 mod restarts;
+mod rounds;
 mod scene;
 
 use std::path::PathBuf;
@@ -78,6 +79,15 @@ enum Scene {
               value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
         events: Vec<u64>,
     },
+    /// What each round of a job takes, as a line of JSON
+    Rounds {
+        /// Institutions that take part in each round
+        #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        clients: u32,
+        /// Rounds that are measured
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+        count: u32,
+    },
     /// How time, processor, memory, bytes and open files grow. A line of JSON for each measurement
     Growth(Growth),
 }
@@ -139,6 +149,9 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
             }
             Some(Scene::Restarts { institutions, restarts }) => {
                 timeout(within, restarts::play(&program, *institutions, *restarts)).await
+            }
+            Some(Scene::Rounds { clients, count }) => {
+                timeout(within, rounds::play(&program, *clients, *count)).await
             }
             Some(Scene::Growth(growth)) => timeout(within, growth::play(&program, growth)).await,
             Some(Scene::Ledger { events }) => timeout(within, ledger::play(&program, events)).await,

@@ -242,11 +242,15 @@ pub(crate) async fn wait_for_work(
 
 /// A job that asks the first `uploading` institutions, and its model.
 pub(crate) fn plan(uploading: u32) -> anyhow::Result<(String, TrainingTarget)> {
-    plan_of(uploading, Backbone::Atto)
+    plan_of(uploading, Backbone::Atto, 1)
 }
 
-/// The same with another network.
-pub(crate) fn plan_of(uploading: u32, backbone: Backbone) -> anyhow::Result<(String, TrainingTarget)> {
+/// The same with another network and number of rounds.
+pub(crate) fn plan_of(
+    uploading: u32,
+    backbone: Backbone,
+    rounds: u32,
+) -> anyhow::Result<(String, TrainingTarget)> {
     let names = (0..uploading).map(|number| Ok(name(number)?.to_string()));
     let names = names.collect::<anyhow::Result<Vec<_>>>()?;
     let bands = ["red", "green", "blue"];
@@ -260,7 +264,7 @@ pub(crate) fn plan_of(uploading: u32, backbone: Backbone) -> anyhow::Result<(Str
         .set("participation.institutions", names)
         .without("participation.lease_expiries")
         .deadline("1h")
-        .rounds(1, "{ name = \"fed-avg\" }")
+        .rounds(rounds, "{ name = \"fed-avg\" }")
         .unchecked();
     let JobSpec::Rounds(spec) = JobSpec::parse(&text)? else { bail!("the plan is one of rounds") };
     Ok((text, TrainingTarget::Specialist(spec.model())))
