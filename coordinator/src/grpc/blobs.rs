@@ -79,7 +79,8 @@ impl Service {
             return Err(BlobError::Missing(digest).into());
         }
         let engine = self.0.engine.clone();
-        let (sender, receiver) = mpsc::channel(2);
+        // One chunk waits while another is sent: hundreds download at once when a round opens.
+        let (sender, receiver) = mpsc::channel(1);
         tokio::spawn(async move {
             loop {
                 let read = async move |core: &Core| Ok(core.blobs().read(digest, offset, CHUNK).await?);

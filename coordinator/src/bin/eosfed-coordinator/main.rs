@@ -17,6 +17,7 @@ use eosfed_common::outln;
 use eosfed_common::signing::CoordinatorKeys;
 use eosfed_common::stdout::print_failure;
 use eosfed_common::telemetry::{self, LogFormat};
+use eosfed_coordinator::allocator::give_back_freed_memory;
 use eosfed_coordinator::backup::command::{self, Wanted};
 use eosfed_coordinator::ca;
 use eosfed_coordinator::exit::exit_code;
@@ -128,6 +129,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             let (state, settings) = settings::load(&state)?;
             let logging = telemetry::init(settings.log, &settings.log_level.to_string());
             allow_open_files();
+            give_back_freed_memory();
             let runtime = tokio::runtime::Runtime::new()?;
             runtime.block_on(async {
                 let coordinator = Coordinator::open(state, settings).await?.with_logging(logging);

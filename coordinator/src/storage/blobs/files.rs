@@ -202,7 +202,8 @@ impl Blobs for FileBlobs {
         // A caller can ask for an offset that the system refuses. Nothing can be read after the end anyway.
         let length = file.metadata().map_err(&failed)?.len();
         file.seek(SeekFrom::Start(offset.min(length))).map_err(&failed)?;
-        let mut bytes = Vec::new();
+        let rest = usize::try_from(length.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let mut bytes = Vec::with_capacity(most.min(rest));
         file.take(most as u64).read_to_end(&mut bytes).map_err(&failed)?;
         Ok(bytes)
     }

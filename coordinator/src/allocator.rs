@@ -1,0 +1,23 @@
+//! The C library's allocator. By default it keeps what was freed for later and learns to keep ever larger pieces, which
+//! suits few of them: after a round of 64 institutions it held 190 MiB, of which the coordinator needed 40.
+
+/// Gives freed memory back to the system, in pieces of 64 KiB, which are the buffers of transfers. Only a hint, and for
+/// glibc only.
+pub fn give_back_freed_memory() {
+    #[cfg(target_env = "gnu")]
+    {
+        const PIECE: libc::c_int = 64 << 10;
+        // Sound: it changes three numbers of the allocator, under its own lock.
+        #[allow(unsafe_code)]
+        let set = unsafe {
+            [
+                libc::mallopt(libc::M_MMAP_THRESHOLD, PIECE),
+                libc::mallopt(libc::M_TRIM_THRESHOLD, PIECE),
+                libc::mallopt(libc::M_ARENA_MAX, 2),
+            ]
+        };
+        if set.contains(&0) {
+            tracing::debug!("the allocator keeps its thresholds; the coordinator may take more memory");
+        }
+    }
+}
