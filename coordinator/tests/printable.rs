@@ -65,6 +65,7 @@ const FIELDS: &[(&str, Fate)] = &[
     ("ForkJobRequest.idempotency_key", Fate::Refused),
     ("ForkJobRequest.job", Fate::Refused),
     ("ForkJobRequest.rounds_toml", Fate::Refused),
+    ("GetEnergyRequest.name", Fate::Refused),
     ("GetInstitutionRequest.name", Fate::Refused),
     ("GetJobRequest.job", Fate::Refused),
     ("GetRoundRequest.job", Fate::Refused),
@@ -273,6 +274,7 @@ calls! {
     OperatorClient(operator).watch_job(v1::WatchJobRequest),
     OperatorClient(operator).control_job(v1::ControlJobRequest),
     OperatorClient(operator).fork_job(v1::ForkJobRequest),
+    OperatorClient(operator).get_energy(v1::GetEnergyRequest),
     OperatorClient(operator).prune_storage(v1::PruneStorageRequest),
     OperatorClient(operator).list_specialists(v1::ListSpecialistsRequest),
     OperatorClient(operator).get_specialist(v1::GetSpecialistRequest),
@@ -368,6 +370,7 @@ fn requests(job: &str, assignment: &str, token: &str) -> Vec<Call> {
         "list_people": v1::ListPeopleRequest {
             role: v1::Role::Operator.into(), page: page(), name: "ad".to_owned(), states: vec![],
         },
+        "get_energy": v1::GetEnergyRequest { page: page(), name: "we".to_owned(), since: 0 },
         "list_jobs": v1::ListJobsRequest { page: page(), ..Default::default() },
         "list_specialists": v1::ListSpecialistsRequest {
             page: page(), bands: vec!["red".to_owned()], institutions: vec!["west".to_owned()],

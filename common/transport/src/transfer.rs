@@ -23,8 +23,7 @@ use crate::channel::Transport;
 use crate::status::from_status;
 
 /// Bytes in one message. The coordinator holds two chunks of each upload in memory: one that it writes to the
-/// disk and one that arrives. So this size determines the memory of hundreds of concurrent transfers: a round of 64
-/// institutions took 67 MiB, and 107 MiB with four times as much.
+/// disk and one that arrives. So this size determines the memory of hundreds of concurrent transfers.
 pub const CHUNK: usize = 64 << 10;
 
 /// Sends the file to the coordinator, from where an earlier try ended. For a blob that is already there, this
