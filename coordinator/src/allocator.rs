@@ -1,12 +1,12 @@
 //! The C library's allocator. By default it keeps what was freed for later and learns to keep ever larger pieces, which
 //! suits few of them: a round of 64 institutions took 174 MiB at most, and 67 with these thresholds and chunks of 64 KiB.
 
-/// Gives freed memory back to the system, in pieces of 64 KiB, which are the buffers of transfers. Only a hint, and for
+/// Gives freed memory back to the system, in pieces of 128 KiB, which are the buffers of transfers. Only a hint, and for
 /// glibc only.
 pub fn give_back_freed_memory() {
     #[cfg(target_env = "gnu")]
     {
-        const PIECE: libc::c_int = 64 << 10;
+        const PIECE: libc::c_int = 128 << 10;
         // Sound: it changes three numbers of the allocator, under its own lock.
         #[allow(unsafe_code)]
         let set = unsafe {

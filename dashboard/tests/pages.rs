@@ -336,7 +336,7 @@ fn the_page_of_energy_has_each_institution() {
         assert!(text.contains(needed), "{needed} is not on {text}");
     }
     assert!(text.contains(&format!("/institutions/{}", fixtures::name(0))));
-    assert!(text.contains("and 1 more institution<"), "{text}");
+    assert!(text.contains("and 1 more institution; <code>eosfed energy --all</code> lists them"), "{text}");
 }
 
 #[test]

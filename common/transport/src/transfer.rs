@@ -24,7 +24,7 @@ use crate::status::from_status;
 
 /// Bytes in one message. The coordinator holds two chunks of each upload in memory: one that it writes to the
 /// disk and one that arrives. So this size determines the memory of hundreds of concurrent transfers.
-pub const CHUNK: usize = 64 << 10;
+pub const CHUNK: usize = 128 << 10;
 
 /// Sends the file to the coordinator, from where an earlier try ended. For a blob that is already there, this
 /// is one short call. `guard` is called with the bytes of each chunk before it is sent. If it gives a sentence, the
