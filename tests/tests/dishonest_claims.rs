@@ -50,6 +50,10 @@ const IMPOSSIBLE: [(&str, &str); 4] = [
     ("9,beauty=0.5", "`beauty`"),
 ];
 
+/// Moments that can be read, and a word of each refusal. They end the lease too.
+const IMPOSSIBLE_MOMENTS: [(&str, &str); 3] =
+    [("4,1e200,1", "1e200"), ("4,1,1e308", "deviation"), ("1000000000000000000,1,1", "1000000000000000000")];
+
 /// Attacks 1 and 7. West is honest. Mallory reports moments of 1e200, then a metric of 1e300 with 1e12 samples,
 /// then as many samples as the default plan lets through.
 #[test]
@@ -64,9 +68,17 @@ fn claims_beyond_what_can_be_stop_no_coordinator_and_are_no_aggregate() {
         job["current"]["participants"]["west"]["state"] == "submitted"
     });
     let statistics = format!("{job}.0.1.mallory");
-    let impossible = ["4,1e200,1", "4,1,1e308", "4,NaN,1", "4,1,inf", "1000000000000000000,1,1"];
-    let refused = claim(&federation, "mallory", ("statistics", &statistics), &impossible);
-    assert_malformed(&refused, &["1e200", "deviation", "NaN", "inf", "1000000000000000000"]);
+    let refused = claim(&federation, "mallory", ("statistics", &statistics), &["4,NaN,1", "4,1,inf"]);
+    assert_malformed(&refused, &["NaN", "inf"]);
+    for (impossible, word) in IMPOSSIBLE_MOMENTS {
+        let other = federation.submit(&rounds(1, 2, 2, "10m").text());
+        let other_statistics = format!("{other}.0.1.mallory");
+        let refused = claim(&federation, "mallory", ("statistics", &other_statistics), &[impossible]);
+        assert_malformed(&refused, &[word]);
+        let again = claim(&federation, "mallory", ("statistics", &other_statistics), &["4,1,1"]);
+        assert!(again.iter().all(|(answer, _)| answer != "OK"), "the assignment has failed: {again:?}");
+        succeed(&mut federation.eosfed(&["job", "cancel", &other]));
+    }
     // It starts again, and knows the job.
     let coordinator = again(&federation, coordinator);
     let honest = claim(&federation, "mallory", ("statistics", &statistics), &["1000000000000,1,1"]);
