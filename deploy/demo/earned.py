@@ -14,16 +14,19 @@ from pathlib import Path
 METRICS = [("miou", "mIoU"), ("macro_f1", "macro F1"), ("map", "mAP")]
 
 
+def baseline_of(bands):
+    """The name of the head over random weights for these bands."""
+    return "random-" + ("-".join(bands) if len(bands) <= 4 else f"{len(bands)}-bands")
+
+
 def plan(release, baselines):
     """The heads over single specialists, and over random weights for each set of bands."""
     bands = {card["name"]: card["model"]["bands"] for card in json.loads(release.read_text())["specialists"]}
-    names = {tuple(each): f"random-{len(each)}-bands" for each in bands.values() if len(each) > 4}
-    names |= {tuple(each): "random-" + "-".join(each) for each in bands.values() if len(each) <= 4}
     for specialist in bands:
         print(specialist, specialist)
-    for each, name in names.items():
-        print(name, f"random:SEED:{','.join(each)}")
-    baselines.write_text(json.dumps({specialist: names[tuple(each)] for specialist, each in bands.items()}))
+    for each in {tuple(each): None for each in bands.values()}:
+        print(baseline_of(each), f"random:SEED:{','.join(each)}")
+    baselines.write_text(json.dumps({specialist: baseline_of(each) for specialist, each in bands.items()}))
 
 
 def compare(results, baselines):

@@ -22,6 +22,11 @@ pub(super) fn read_page<K: Key>(page: Option<v1::PageRequest>) -> Result<PageReq
     PageRequest::read(limit, &token)
 }
 
+/// The beginning of a filter by time; 0 is none.
+pub(super) fn moment(since: u64) -> Option<Timestamp> {
+    (since > 0).then_some(Timestamp(since))
+}
+
 /// The documents of a page, and the token of the next page.
 fn split(page: Page) -> (Vec<String>, Option<v1::PageResponse>) {
     let Page { documents, next, remaining } = page;
@@ -51,7 +56,7 @@ pub(super) fn job_filter(states: &[i32], kinds: &[i32], since: u64) -> Result<Jo
     Ok(JobFilter {
         states: read_filter("states", states, job_state)?,
         kinds: read_filter("kinds", kinds, job_kind)?,
-        since: (since > 0).then_some(Timestamp(since)),
+        since: moment(since),
     })
 }
 
@@ -131,7 +136,7 @@ impl Service {
         let filter = SpecialistFilter {
             tasks: read_filter("tasks", &tasks, task)?,
             institutions: institutions.collect::<Result<_, _>>()?,
-            since: (since > 0).then_some(Timestamp(since)),
+            since: moment(since),
             released,
             bands,
         };
@@ -147,7 +152,7 @@ impl Service {
     ) -> Result<v1::ListReleasesResponse, Refusal> {
         let v1::ListReleasesRequest { page, since, specialist } = request;
         let specialist = (!specialist.is_empty()).then(|| parse("specialist", &specialist)).transpose()?;
-        let filter = ReleaseFilter { since: (since > 0).then_some(Timestamp(since)), specialist };
+        let filter = ReleaseFilter { since: moment(since), specialist };
         let page = read_page(page)?;
         let listed = self.0.engine.read(|state| state.list_releases(&filter, &page));
         let (releases_json, page) = split(listed?);

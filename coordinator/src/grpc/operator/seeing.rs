@@ -1,6 +1,5 @@
 //! What is seen of the whole federation: the overview, energy, and a way into the dashboard.
 
-use eosfed_common::clock::Timestamp;
 use eosfed_common::printable::MAX_WORD;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_proto::v1;
@@ -8,7 +7,7 @@ use eosfed_transport::wire::printable;
 use tonic::Request;
 
 use super::Service;
-use super::listing::read_page;
+use super::listing::{moment, read_page};
 use crate::domain::paging::document;
 use crate::domain::view::{self, EnergyFilter, EnergyPage};
 use crate::grpc::access;
@@ -22,7 +21,7 @@ impl Service {
     pub(super) fn energy(&self, request: v1::GetEnergyRequest) -> Result<v1::GetEnergyResponse, Refusal> {
         let v1::GetEnergyRequest { page, name, since } = request;
         printable("name", &name, 0..=MAX_WORD)?;
-        let filter = EnergyFilter { name, since: (since > 0).then_some(Timestamp(since)) };
+        let filter = EnergyFilter { name, since: moment(since) };
         let page = read_page(page)?;
         let EnergyPage { view, next } = self.0.engine.read(|state| view::energy(state, &filter, &page))?;
         let page = v1::PageResponse { next_token: next, remaining: view.more_institutions.into() };
