@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::card::{BandNormalisation, Card};
+use crate::colour::ClassColours;
 use crate::digest::Digest;
 use crate::ids::{ReleaseNumber, SpecialistName};
 use crate::model::{
@@ -152,6 +153,10 @@ pub struct HeadFile {
     pub task: Task,
     /// Its classes.
     pub classes: Vec<String>,
+    /// Colours of classes on maps, as the data set that it was trained on gives them. The other classes have colours
+    /// by the meaning of their names. Heads that were trained in rounds have none.
+    #[serde(default, skip_serializing_if = "ClassColours::is_empty")]
+    pub class_colours: ClassColours,
     /// What its output means in the target's units (regression).
     #[serde(default)]
     pub target: Option<TargetScale>,
@@ -196,6 +201,7 @@ impl HeadFile {
             },
             task: spec.output.task,
             classes: spec.output.classes.clone(),
+            class_colours: ClassColours::default(),
             target: spec.output.target.clone(),
             input_size: training.input_size,
             antialias: training.antialias,
@@ -215,6 +221,12 @@ impl HeadFile {
             return Err(format!(
                 "a head can have at most {MAX_ENCODERS} encoders, found `{}`",
                 self.encoders.len()
+            ));
+        }
+        if let Some(unknown) = self.class_colours.unknown(&self.classes) {
+            return Err(format!(
+                "`class_colours` must be of classes of the head, found `{}`",
+                unknown.escape_debug()
             ));
         }
         self.imagery.check()?;
@@ -347,6 +359,27 @@ mod tests {
             "composition": { "selection": serde_json::from_str::<serde_json::Value>(selection).unwrap() }
         });
         serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn colours_are_of_its_classes_and_a_head_without_any_is_written_as_before() {
+        let plain = head(r#"{"kind":"all"}"#);
+        let mut json = serde_json::to_value(&plain).unwrap();
+        assert_eq!(json.get("class_colours"), None, "as an earlier version writes it");
+        let mut with = |colours: serde_json::Value| {
+            json["class_colours"] = colours;
+            serde_json::from_value::<HeadFile>(json.clone()).map_err(|error| error.to_string())
+        };
+        let good = with(serde_json::json!({ "b": "#0072b2" })).unwrap();
+        assert_eq!((good.class_colours.of("a"), good.class_colours.of("b")), (None, Some([0, 114, 178])));
+        assert_eq!(serde_json::to_value(&good).unwrap()["class_colours"]["b"], "#0072b2");
+        let unknown = with(serde_json::json!({ "b": "#0072b2", "c": "#000000" })).unwrap();
+        let said = unknown.check().unwrap_err();
+        assert!(said.contains("`class_colours`") && said.contains("found `c`"), "{said}");
+        for bad in ["blue", "#0072b2ff", ""] {
+            let said = with(serde_json::json!({ "a": bad })).unwrap_err();
+            assert!(said.contains(&format!("found `{bad}`")), "{said}");
+        }
     }
 
     #[test]

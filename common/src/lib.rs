@@ -11,6 +11,7 @@ pub mod canonical;
 pub mod card;
 pub mod causes;
 pub mod clock;
+pub mod colour;
 pub mod counted;
 pub mod data_statement;
 pub mod device_choice;

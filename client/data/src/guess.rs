@@ -6,6 +6,9 @@ use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use eosfed_common::colour::Colour;
+use eosfed_plot::class_colours;
+
 use crate::error::DataError;
 use crate::files::{each_below, is_image};
 use crate::raster::Limits;
@@ -87,6 +90,14 @@ fn list(texts: impl IntoIterator<Item = String>) -> String {
     format!("[{}]", quoted.join(", "))
 }
 
+/// The colours that classes have without being given one, as an inline table.
+fn colours(classes: &[String]) -> String {
+    let colours = class_colours(classes, |_| None);
+    let entry = |(class, colour): (&String, [u8; 3])| format!("{} = \"{}\"", quoted(class), Colour(colour));
+    let entries: Vec<String> = classes.iter().zip(colours).map(entry).collect();
+    format!("{{ {} }}", entries.join(", "))
+}
+
 fn stems(files: &[PathBuf]) -> BTreeSet<&OsStr> {
     files.iter().filter_map(|file| file.file_stem()).collect()
 }
@@ -128,12 +139,21 @@ impl Draft<'_> {
     fn folders(&mut self, folders: &Folders) -> Result<String, DataError> {
         let classes: BTreeSet<String> =
             folders.keys().filter_map(|folder| Some(name(Path::new(folder.iter().next()?)))).collect();
+        let classes: Vec<String> = classes.into_iter().collect();
         let deeper = folders.keys().any(|folder| folder.iter().count() > 1);
         let _ = writeln!(
             self.head,
             "# Each folder is a class.\ntask = \"classification\"\nclasses = {}",
-            list(classes)
+            list(classes.iter().cloned())
         );
+        // A name with a line end would leave the comment.
+        if !classes.iter().any(|class| class.contains(char::is_control)) {
+            let _ = writeln!(
+                self.head,
+                "# Colours on maps, as they are without this line: by the meaning of names.\n# class_colours = {}",
+                colours(&classes)
+            );
+        }
         self.ask("are the folders classes, and are these their names?");
         let first: Vec<&PathBuf> = folders.values().filter_map(|files| files.first()).take(1).collect();
         self.bands(&first)?;

@@ -5,6 +5,7 @@ use std::path::Path;
 use eosfed_common::model::Task;
 use eosfed_plot::{Legend, Picture, class_colours, ramp, sheet};
 
+use crate::config::DatasetConfig;
 use crate::dataset::Dataset;
 use crate::error::DataError;
 use crate::sample::{IGNORE, Sample, Target};
@@ -28,7 +29,7 @@ pub fn quicklook(dataset: &Dataset, path: &Path) -> Result<(), DataError> {
     let most = ROWS * per_row;
     let chunks = dataset.chunks(Split::Train, &config.bands, most)?.at_most(most);
     let samples: Vec<Sample> = chunks.collect::<Result<Vec<_>, _>>()?.concat();
-    let style = SheetStyle::new(&config.bands, &config.classes, &samples);
+    let style = SheetStyle::new(config, &samples);
     let mut pictures: Vec<Picture> = samples.iter().flat_map(|sample| style.cells(sample)).collect();
     let blank = Picture { width: 1, height: 1, pixels: vec![[255; 3]] };
     let columns = per_row * titles.len();
@@ -62,9 +63,10 @@ pub struct SheetStyle {
 }
 
 impl SheetStyle {
-    /// For samples that have these bands and classes. Classes have the colours of their meaning.
+    /// For samples of such a data set. Classes without a colour of its `class_colours` have that of their meaning.
     #[must_use]
-    pub fn new(bands: &[String], classes: &[String], samples: &[Sample]) -> Self {
+    pub fn new(config: &DatasetConfig, samples: &[Sample]) -> Self {
+        let DatasetConfig { bands, classes, class_colours: given, .. } = config;
         let values = samples.iter().filter_map(|sample| match &sample.target {
             Target::Values(values) => Some(values),
             Target::Class(_) | Target::Classes(_) | Target::Mask(_) => None,
@@ -72,8 +74,8 @@ impl SheetStyle {
         Self {
             bands: bands.len(),
             shown: display_bands(bands),
-            classes: classes.to_vec(),
-            colours: class_colours(classes),
+            classes: classes.clone(),
+            colours: class_colours(classes, |class| given.of(class)),
             range: middle(values.flatten().copied()),
         }
     }
@@ -212,11 +214,23 @@ mod tests {
     }
 
     #[test]
+    fn classes_have_the_colours_that_the_site_gives_them() {
+        let text = "task = \"segmentation\"\nbands = [\"B04\"]\nclasses = [\"water\", \"forest\"]\n\
+                    class_colours = { forest = \"#102030\" }\n[layout]\nkind = \"pairs\"\nimages = \"i\"\nmasks = \"m\"\n";
+        let style = SheetStyle::new(&toml::from_str(text).unwrap(), &[]);
+        let expected = [("water".to_owned(), [0, 114, 178]), ("forest".to_owned(), [16, 32, 48])];
+        assert_eq!(style.legend(), expected);
+        let drawn = style.mask(&sample(Target::Class(0)), &[0, 1, 1, IGNORE]).pixels;
+        assert_eq!(drawn, [expected[0].1, expected[1].1, expected[1].1, UNLABELLED]);
+    }
+
+    #[test]
     fn one_wild_target_does_not_take_the_colours_of_the_others() {
         let mut values: Vec<f32> = (0..100).map(|v| v as f32).collect();
         values.push(65_535.0);
-        let style =
-            SheetStyle::new(&["B04".to_owned()], &["biomass".to_owned()], &[sample(Target::Values(values))]);
+        let text = "task = \"regression\"\nbands = [\"B04\"]\nclasses = [\"biomass\"]\n[layout]\nkind = \"pairs\"\n\
+                    images = \"i\"\nmasks = \"m\"\n";
+        let style = SheetStyle::new(&toml::from_str(text).unwrap(), &[sample(Target::Values(values))]);
         let legend: Vec<String> = style.legend().into_iter().map(|(name, _)| name).collect();
         assert_eq!(legend, ["biomass ≤ 2.0000", "biomass 50.0000", "biomass ≥ 98.0000"]);
         let drawn = style.values(&sample(Target::Class(0)), &[2.0, 98.0, 65_535.0, f32::NAN]).pixels;

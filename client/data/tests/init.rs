@@ -43,6 +43,12 @@ fn folders_are_guessed_to_be_classes() {
     let (proposal, samples) = opened(folder.path()).unwrap();
     assert_eq!(samples, 8, "{}", proposal.text);
     assert!(proposal.text.contains("sensor = \"sentinel2_l1c\"") && proposal.text.contains("deeper = true"));
+    // The colours are those that classes have anyway.
+    let coloured = proposal.text.replace("# class_colours", "class_colours");
+    std::fs::write(folder.path().join("dataset.toml"), coloured).unwrap();
+    let dataset = Dataset::open(folder.path(), &Limits::default()).unwrap();
+    assert_eq!(dataset.config().class_colours.of("water"), Some([0, 114, 178]));
+    assert!(dataset.config().class_colours.of("forest \"old\"").is_some(), "{}", proposal.text);
     assert!(asked(&proposal, "folders classes") && asked(&proposal, "factor"), "{:?}", proposal.questions);
 }
 

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use eosfed_common::colour::ClassColours;
 use eosfed_common::head::{HeadFile, Imagery};
 use eosfed_common::model::{BandRule, Composition, Method, NamedBand, Task};
 use eosfed_common::task::DeviceChoice;
@@ -77,6 +78,7 @@ fn head(release: &Release) -> anyhow::Result<HeadFile> {
         composition: Composition::default(),
         task: Task::Classification,
         classes: vec!["a".to_owned(), "b".to_owned()],
+        class_colours: ClassColours::default(),
         target: None,
         input_size: None,
         antialias: false,

@@ -10,6 +10,8 @@ mod sheet;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 
+use plotters::style::{Color as _, HSLColor};
+
 pub use chart::{Series, bar_chart, line_chart};
 pub use heat::heat_map;
 pub use map::map_picture;
@@ -47,10 +49,15 @@ pub enum PlotError {
     },
 }
 
-/// Colours for `n` classes that most colour-blind readers can distinguish: Okabe and Ito's eight, then the
-/// same darkened and lightened.
+/// Colours for `n` classes, all different. Most colour-blind readers can distinguish the first: Okabe and Ito's eight,
+/// then the same darkened and lightened, then hues all around.
 #[must_use]
 pub fn palette(n: usize) -> Vec<[u8; 3]> {
+    colours().take(n).collect()
+}
+
+/// The colours of [`palette`], without an end.
+fn colours() -> impl Iterator<Item = [u8; 3]> {
     const BASE: [[u8; 3]; 8] = [
         [213, 94, 0],
         [240, 228, 66],
@@ -61,12 +68,18 @@ pub fn palette(n: usize) -> Vec<[u8; 3]> {
         [230, 159, 0],
         [90, 90, 90],
     ];
-    let shade = |colour: [u8; 3], cycle: usize| match cycle % 3 {
-        0 => colour,
-        1 => colour.map(|c| (f64::from(c) * 0.6) as u8),
-        _ => colour.map(|c| 255 - ((255.0 - f64::from(c)) * 0.5) as u8),
-    };
-    (0..n).map(|index| shade(BASE[index % BASE.len()], index / BASE.len())).collect()
+    /// Multiples of it, without their whole parts, are spread evenly.
+    const GOLDEN: f64 = 0.618_033_988_749_895;
+    let darker = |colour: [u8; 3]| colour.map(|c| (f64::from(c) * 0.6) as u8);
+    let lighter = |colour: [u8; 3]| colour.map(|c| 255 - ((255.0 - f64::from(c)) * 0.5) as u8);
+    let named = BASE.into_iter().chain(BASE.map(darker)).chain(BASE.map(lighter));
+    let hues = (0_u32..).map(|at| {
+        let lightness = [0.42, 0.7, 0.28][at as usize % 3];
+        let (red, green, blue) =
+            HSLColor((f64::from(at) * GOLDEN).fract(), 0.65, lightness).to_backend_color().rgb;
+        [red, green, blue]
+    });
+    named.chain(hues)
 }
 
 /// Colour of a number between 0 and 1: dark blue over green to yellow, even in brightness (five stops
@@ -113,7 +126,7 @@ mod tests {
 
     #[test]
     fn colours_are_distinct() {
-        let colours = palette(24);
+        let colours = palette(300);
         for (i, a) in colours.iter().enumerate() {
             assert!(colours[..i].iter().all(|b| a != b), "{i}");
         }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use eosfed_common::bands::{BandInfo, Sensor};
+use eosfed_common::colour::{ClassColours, Colour};
 use eosfed_common::model::{NamedBand, Task};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -86,6 +87,11 @@ pub struct DatasetConfig {
     /// Names of the classes in the order of their indices; in regression the target's name alone.
     #[schemars(extend("x-rule" = "as many distinct names as the task allows; one for regression"))]
     pub classes: Vec<String>,
+    /// Colours of classes on maps and in pictures, `#rrggbb` by the name of the class. They go with heads that are trained
+    /// on this data set by `eosfed-trainer fit`. Classes without one have a colour by the meaning of their names.
+    #[serde(default, skip_serializing_if = "ClassColours::is_empty")]
+    #[schemars(extend("x-rule" = "`#` and six hexadecimal digits, each about a class of `classes`; not for regression"))]
+    pub class_colours: ClassColours,
     /// Value in the mask of each class, in order; default: 0, 1, 2, … Other values are unlabelled.
     #[schemars(extend("x-rule" = "one distinct value a class; only for masks"))]
     pub mask_values: Option<Vec<i64>>,
@@ -166,6 +172,25 @@ impl DatasetConfig {
                 name.clone_into(band);
             }
         }
+    }
+
+    /// This without the colours of classes, which say nothing of the samples: what was found out about them stays true
+    /// when a colour changes.
+    #[must_use]
+    pub(crate) fn without_colours(&self) -> Self {
+        Self { class_colours: ClassColours::default(), ..self.clone() }
+    }
+
+    /// What may be a mistake, as sentences.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let alike = |(colour, classes): (Colour, Vec<&str>)| {
+            format!(
+                "`class_colours`: {} have the same colour, `{colour}`, and cannot be told apart on maps",
+                classes.join(", ")
+            )
+        };
+        self.class_colours.shared().into_iter().map(alike).collect()
     }
 
     /// What is done to the values of the files.
@@ -256,6 +281,42 @@ mod tests {
         };
         assert_eq!(problems.len(), 3, "{problems:#?}");
         assert!(problems[2].contains("`layout.tile`") && problems[2].contains("`4`"), "{problems:#?}");
+    }
+
+    #[test]
+    fn colours_are_of_classes_and_equal_ones_are_warned_of() {
+        let with =
+            |colours: &str| load(&GOOD.replace("[layout]", &format!("class_colours = {colours}\n[layout]")));
+        let config = with(r##"{ water = "#0000FF", forest = "#0000ff" }"##).unwrap();
+        assert_eq!(config.class_colours.of("water"), Some([0, 0, 255]));
+        let [warning] = &config.warnings()[..] else { panic!("one warning") };
+        assert!(warning.contains("forest, water have the same colour, `#0000ff`"), "{warning}");
+        assert_eq!(load(GOOD).unwrap().warnings(), Vec::<String>::new());
+        let said = |colours: &str| with(colours).unwrap_err().to_string();
+        let unknown = said(r##"{ watr = "#0000ff" }"##);
+        for part in ["dataset.toml", "`class_colours`", "forest, water", "found `watr`"] {
+            assert!(unknown.contains(part), "{part}: {unknown}");
+        }
+        let bad = said(r#"{ water = "blue" }"#);
+        for part in ["dataset.toml", "class_colours", "six hexadecimal digits, as `#0072b2`", "found `blue`"]
+        {
+            assert!(bad.contains(part), "{part}: {bad}");
+        }
+        assert!(said(r##"{ water = "#0000ff", water = "#0000fe" }"##).contains("duplicate key"));
+        let regression =
+            GOOD.replace("segmentation", "regression").replace("\"forest\", \"water\"", "\"height\"");
+        let colours = "class_colours = { height = \"#0000ff\" }\n[layout]";
+        let said = load(&regression.replace("[layout]", colours)).unwrap_err().to_string();
+        assert!(said.contains("absent for regression"), "{said}");
+    }
+
+    #[test]
+    fn what_is_known_of_samples_does_not_depend_on_colours() {
+        let plain = load(GOOD).unwrap();
+        let coloured = GOOD.replace("[layout]", "class_colours = { water = \"#0000ff\" }\n[layout]");
+        assert_eq!(load(&coloured).unwrap().without_colours(), plain);
+        let text = serde_json::to_string(&plain).unwrap();
+        assert!(!text.contains("class_colours"), "as an earlier version writes it: {text}");
     }
 
     #[test]

@@ -54,7 +54,7 @@ impl Dataset {
     /// The file in which the tiles of this data set are remembered.
     pub(super) fn index_file(&self, folder: &Path) -> PathBuf {
         let path = self.path.to_string_lossy();
-        folder.join(format!("{}.tiles", digest_of(&(path, &self.config)).to_hex()))
+        folder.join(format!("{}.tiles", digest_of(&(path, self.config.without_colours())).to_hex()))
     }
 
     /// The usable tiles of a scene as they are remembered, or as they are found now.

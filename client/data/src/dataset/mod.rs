@@ -209,13 +209,13 @@ impl Dataset {
         if self.is_empty(Split::Test) { Split::Validation } else { Split::Test }
     }
 
-    /// Digest of its description and of the keys of its samples, each with its part: whoever has the data set
+    /// Digest of its description but the colours of classes, and of the keys of its samples, each with its part: whoever has the data set
     /// can compute it, and it differs when a sample comes, goes or moves to another part.
     #[must_use]
     pub fn inventory(&self) -> Digest {
         let samples: Vec<_> =
             self.entries.iter().map(|entry| (entry.split.name(), entry.key.as_str())).collect();
-        digest_of(&(&self.config, samples))
+        digest_of(&(self.config.without_colours(), samples))
     }
 
     /// Width and height of the first sample of a part whose files can be opened; the trainer compares all of them.

@@ -10,7 +10,7 @@ use crate::split::Split;
 /// Changes when what is stored or what is known of it, or how samples are decoded, changes.
 const FORMAT: &str = concat!("eosfed samples 4 ", env!("CARGO_PKG_VERSION"));
 
-/// The digest of the description, the bands, the names of the samples and the files of a part. A file counts
+/// The digest of the description but the colours of classes, the bands, the names of the samples and the files of a part. A file counts
 /// by its path, its size and the times of its last changes: its contents are not read. `entries` are the
 /// positions of the part's samples in the data set.
 pub(super) fn of_part(dataset: &Dataset, split: Split, bands: &[String], entries: &[u32]) -> Digest {
@@ -21,7 +21,7 @@ pub(super) fn of_part(dataset: &Dataset, split: Split, bands: &[String], entries
     };
     add(FORMAT.as_bytes());
     add(dataset.path().as_os_str().as_encoded_bytes());
-    add(digest_of(&(dataset.config(), split.name(), bands)).to_hex().as_bytes());
+    add(digest_of(&(dataset.config().without_colours(), split.name(), bands)).to_hex().as_bytes());
     let mut last = None;
     for entry in entries {
         add(dataset.key(*entry).as_bytes());

@@ -90,7 +90,7 @@ pub fn summarise_with(
         inventory: dataset.inventory(),
         unreadable: Vec::new(),
         unused: unused::of(dataset)?,
-        warnings: dataset.notes().to_vec(),
+        warnings: [dataset.notes(), &config.warnings()].concat(),
     };
     let mut done = 0;
     let mut groups = Groups::default();

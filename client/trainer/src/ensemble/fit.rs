@@ -147,7 +147,7 @@ pub fn fit(
 fn notes_of(parts: &Parts, facts: &PartFacts) -> Vec<String> {
     let skipped = parts.skipped(Split::Train, facts).map(|reason| format!("skipped: {reason}"));
     let said = parts.notes(facts).chain(&facts.findings).chain(&facts.label_warnings);
-    skipped.chain(said.cloned()).collect()
+    skipped.chain(said.cloned()).chain(parts.dataset().config().warnings()).collect()
 }
 
 /// What a head learns with.
@@ -242,6 +242,7 @@ fn describe(
         },
         task: config.task,
         classes: config.classes.clone(),
+        class_colours: config.class_colours.clone(),
         target: None,
         input_size: options.input_size,
         antialias: options.antialias,

@@ -21,6 +21,7 @@ mod scene;
 mod scenes;
 mod windows;
 
+use eosfed_common::head::HeadFile;
 use eosfed_data::{MapKind, MapLayout};
 use eosfed_plot::{Legend, class_colours, map_picture};
 use tch::Device;
@@ -58,6 +59,11 @@ pub fn predict_scene(
     map_scene(&head, options, device, progress)
 }
 
+/// The colours of a head's classes: its own, or those of their meaning.
+fn colours(head: &HeadFile) -> Vec<[u8; 3]> {
+    class_colours(&head.classes, |class| head.class_colours.of(class))
+}
+
 fn map_scene(
     head: &HeadModel,
     options: &PredictOptions,
@@ -77,7 +83,7 @@ fn map_scene(
     let classes = head.file.classes.len();
     let kind = match head.file.target {
         Some(_) => MapKind::Values,
-        None => MapKind::Classes(class_colours(&head.file.classes)),
+        None => MapKind::Classes(colours(&head.file)),
     };
     let layout =
         MapLayout { width: scene.width, height: scene.height, kind, reference: scene.reference().cloned() };

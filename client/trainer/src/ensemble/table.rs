@@ -97,7 +97,7 @@ fn picture(row: &ScoreRow, data: &Path, path: &Path) -> Result<(), EnsembleError
     let config = dataset.config();
     let read = |shown: &ShownSample| dataset.sample_named(&shown.key, &config.bands);
     let samples: Vec<Sample> = row.shown.iter().map(read).collect::<Result<_, _>>()?;
-    let style = SheetStyle::new(&config.bands, &config.classes, &samples);
+    let style = SheetStyle::new(config, &samples);
     let cells = |(sample, shown): (&Sample, &ShownSample)| -> Option<Vec<Picture>> {
         let prediction = &shown.prediction;
         let mut cells = style.cells(sample);

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use eosfed_common::colour::ClassColours;
 use eosfed_common::head::{HeadFile, Imagery};
 use eosfed_common::model::{Composition, Method};
 use eosfed_data::{BandStatistics, DataError, Dataset};
@@ -134,6 +135,7 @@ fn plain_head(
         composition: Composition::default(),
         task: config.task,
         classes: config.classes.clone(),
+        class_colours: ClassColours::default(),
         target: None,
         input_size: options.input_size,
         antialias: false,

@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
+#[path = "../common/mod.rs"]
 mod common;
+
+mod colours;
 
 use std::fs;
 use std::path::{Path, PathBuf};
