@@ -25,6 +25,7 @@ mod split;
 mod statistics;
 mod stored;
 mod summary;
+mod xml;
 
 pub use bandcheck::{
     BandReport, Finding, Moments, OpticalUnit, Rule, Scaling, Severity, check_bands, compare_moments,
@@ -36,8 +37,8 @@ pub use error::DataError;
 pub use files::has_ending;
 pub use georeference::{Agreement, Difference, GeoReference, Grid, TOLERANCE as GRID_TOLERANCE};
 pub use geotiff::{
-    BaselineOffset, FileScaling, Format, FormatLimits, Formats, GeoTiff, MAP_TILE, MapKind, MapLayout,
-    PutTile, formats, write_geotiff, write_map,
+    BaselineOffset, FileScaling, Format, FormatLimits, Formats, GeoTiff, MAP_TILE, MapBand, MapKind,
+    MapLayout, PutTile, formats, write_geotiff, write_map,
 };
 pub use guess::{Proposal, propose};
 pub use presence::missing;
@@ -50,3 +51,4 @@ pub use samples::{Origin, Packed, PartFacts, Pixels, SampleCache, SampleSource};
 pub use split::Split;
 pub use statistics::{BandStatistics, band_statistics};
 pub use summary::{Look, Summary, UnusedFile, fits_encoders, summarise, summarise_with};
+pub use xml::escaped;

@@ -3,7 +3,7 @@
 use std::io::{Cursor, Write as _};
 
 use eosfed_data::{
-    GeoReference, GeoTiff, Limits, MAP_TILE, MapKind, MapLayout, Raster, read_labels, read_raster,
+    GeoReference, GeoTiff, Limits, MAP_TILE, MapBand, MapKind, MapLayout, Raster, read_labels, read_raster,
     write_geotiff, write_map,
 };
 use image::{DynamicImage, ImageFormat};
@@ -78,7 +78,8 @@ fn planar(bands: usize) -> Vec<u8> {
 fn tiled() -> Vec<u8> {
     let folder = fresh();
     let path = folder.path().join("a.tif");
-    let layout = MapLayout { width: 300, height: 20, kind: MapKind::Values, reference: None };
+    let layout =
+        MapLayout { width: 300, height: 20, kind: MapKind::Values(MapBand::default()), reference: None };
     let tile = gradient(MAP_TILE * MAP_TILE);
     write_map::<eosfed_data::DataError>(&path, &layout, |put| {
         (0..2).try_for_each(|column| put(column, 0, &tile))

@@ -6,13 +6,72 @@ use crate::georeference::GeoReference;
 /// Side of a tile of a map in pixels.
 pub const MAP_TILE: usize = 256;
 
+/// What the numbers of a map are.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct MapBand {
+    /// Name of the quantity; empty if it has none.
+    pub name: String,
+    /// Its unit; empty if it has none.
+    pub unit: String,
+}
+
 /// The kind of a map's pixels.
 #[derive(Debug, Clone, PartialEq)]
 pub enum MapKind {
     /// Indices of classes, shown in these colours; 255 where there is no data.
     Classes(Vec<[u8; 3]>),
     /// 32-bit floats; NaN where there is no data.
-    Values,
+    Values(MapBand),
+    /// For each class a band of whole percent, 0 to 100; 255 where there is no data.
+    Percents(Vec<String>),
+}
+
+impl MapKind {
+    /// The value of pixels of bytes without data.
+    pub const NO_DATA: u8 = 255;
+
+    /// The value of pixels without data.
+    pub(super) fn empty(&self) -> f32 {
+        match self {
+            Self::Classes(_) | Self::Percents(_) => f32::from(Self::NO_DATA),
+            Self::Values(_) => f32::NAN,
+        }
+    }
+
+    /// Number of bands.
+    pub(super) const fn bands(&self) -> usize {
+        match self {
+            Self::Classes(_) | Self::Values(_) => 1,
+            Self::Percents(classes) => classes.len(),
+        }
+    }
+
+    /// Bytes of a pixel of a band.
+    pub(super) const fn bytes(&self) -> usize {
+        match self {
+            Self::Classes(_) | Self::Percents(_) => 1,
+            Self::Values(_) => size_of::<f32>(),
+        }
+    }
+
+    /// Pixels as they are stored.
+    pub(super) fn to_bytes(&self, pixels: &[f32]) -> Vec<u8> {
+        match self {
+            Self::Classes(_) | Self::Percents(_) => pixels.iter().map(|pixel| *pixel as u8).collect(),
+            Self::Values(_) => pixels.iter().flat_map(|value| value.to_ne_bytes()).collect(),
+        }
+    }
+
+    /// The pixels that are stored so.
+    pub(super) fn of_bytes(&self, bytes: &[u8]) -> Vec<f32> {
+        match self {
+            Self::Classes(_) | Self::Percents(_) => bytes.iter().copied().map(f32::from).collect(),
+            Self::Values(_) => bytes
+                .chunks_exact(size_of::<f32>())
+                .map(|bytes| f32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+                .collect(),
+        }
+    }
 }
 
 /// A map to be written.
@@ -40,7 +99,34 @@ impl MapLayout {
     pub const fn down(&self) -> usize {
         self.height.div_ceil(MAP_TILE)
     }
+
+    /// Whether the file may be larger than the 4 GiB that TIFF's 32-bit offsets reach. DEFLATE makes incompressible
+    /// tiles a little larger, and overviews add a third.
+    pub(super) fn is_big(&self) -> bool {
+        /// What of the 4 GiB is left for tables.
+        const ROOM: f64 = 16e6;
+        let tile = (MAP_TILE * MAP_TILE * self.kind.bytes()) as f64 * 1.001;
+        let tiles = (self.across() * self.down() * self.kind.bands()) as f64;
+        // Small maps have relatively larger overviews, at most a tile for each level.
+        tiles * tile * 1.34 + 32.0 * tile * self.kind.bands() as f64 + ROOM > f64::from(u32::MAX)
+    }
 }
 
-/// Takes one tile: its column and row among the tiles, and its [`MAP_TILE`] squared pixels, row-major.
+/// Takes one tile: its column and row among the tiles, and its pixels `[bands, MAP_TILE, MAP_TILE]`.
 pub type PutTile<'a> = &'a mut dyn FnMut(usize, usize, &[f32]) -> Result<(), DataError>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_map_that_may_not_fit_32_bit_offsets_is_big() {
+        let map = |side: usize, kind| MapLayout { width: side, height: side, kind, reference: None };
+        let values = || MapKind::Values(MapBand::default());
+        let percents = |classes: usize| MapKind::Percents(vec![String::new(); classes]);
+        assert!(!map(25_000, values()).is_big() && map(30_000, values()).is_big());
+        assert!(!map(50_000, MapKind::Classes(Vec::new())).is_big());
+        assert!(map(60_000, MapKind::Classes(Vec::new())).is_big());
+        assert!(!map(10_000, percents(19)).is_big() && map(10_000, percents(43)).is_big());
+    }
+}

@@ -27,7 +27,7 @@ use std::path::Path;
 pub(crate) use accept::{REWRITE, Role, conversion};
 pub use formats::{Format, FormatLimits, Formats, formats};
 pub use map::write_map;
-pub use map_layout::{MAP_TILE, MapKind, MapLayout, PutTile};
+pub use map_layout::{MAP_TILE, MapBand, MapKind, MapLayout, PutTile};
 pub(crate) use metadata::Baseline;
 pub(crate) use nodata::Nodata;
 pub use numbers::BaselineOffset;
@@ -35,7 +35,7 @@ pub(crate) use numbers::Numbers;
 pub use reader::GeoTiff;
 pub use stated::FileScaling;
 pub(crate) use stated::{Stated, StatedBand};
-use tiff::encoder::{DirectoryEncoder, TiffEncoder, TiffKindStandard};
+use tiff::encoder::{DirectoryEncoder, TiffEncoder, TiffKind};
 use tiff::tags::Tag;
 
 use crate::error::DataError;
@@ -88,8 +88,8 @@ fn encode<W: Write + Seek>(writer: W, raster: &Raster) -> Result<(), tiff::TiffE
     directory.finish()
 }
 
-fn write_reference<W: Write + Seek>(
-    directory: &mut DirectoryEncoder<'_, W, TiffKindStandard>,
+fn write_reference<W: Write + Seek, K: TiffKind>(
+    directory: &mut DirectoryEncoder<'_, W, K>,
     reference: &GeoReference,
 ) -> Result<(), tiff::TiffError> {
     let GeoReference { pixel_scale, tie_point, transformation, keys, doubles, text } = reference;

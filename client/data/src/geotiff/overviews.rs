@@ -9,8 +9,6 @@ use std::os::unix::fs::FileExt as _;
 use super::map_layout::{MAP_TILE, MapKind, MapLayout, PutTile};
 use crate::error::DataError;
 
-/// Bytes of a pixel in the temporary file.
-const BYTES: usize = size_of::<f32>();
 /// Side of what a tile becomes.
 const HALF: usize = MAP_TILE / 2;
 
@@ -40,34 +38,35 @@ impl Overview {
     /// # Errors
     /// If the temporary file cannot be written.
     pub(super) fn add(&self, column: usize, row: usize, pixels: &[f32]) -> io::Result<()> {
-        for y in 0..HALF {
-            let line: Vec<u8> = (0..HALF)
-                .flat_map(|x| {
+        for (band, plane) in pixels.chunks_exact(MAP_TILE * MAP_TILE).enumerate() {
+            for y in 0..HALF {
+                let pixel = |x: usize| {
                     let at = 2 * y * MAP_TILE + 2 * x;
-                    let four = [at, at + 1, at + MAP_TILE, at + MAP_TILE + 1].map(|at| pixels[at]);
-                    self.joined(four).to_ne_bytes()
-                })
-                .collect();
-            self.file.write_all_at(&line, self.place(column * HALF, row * HALF + y))?;
+                    self.joined([at, at + 1, at + MAP_TILE, at + MAP_TILE + 1].map(|at| plane[at]))
+                };
+                let line: Vec<f32> = (0..HALF).map(pixel).collect();
+                let place = self.place(band, column * HALF, row * HALF + y);
+                self.file.write_all_at(&self.layout.kind.to_bytes(&line), place)?;
+            }
         }
         Ok(())
     }
 
-    /// A tile of it, with its empty value outside of the map.
+    /// A tile of it `[bands, MAP_TILE, MAP_TILE]`, with its empty value outside of the map.
     ///
     /// # Errors
     /// If the temporary file cannot be read.
     pub(super) fn tile(&self, column: usize, row: usize) -> io::Result<Vec<f32>> {
+        let MapLayout { kind, .. } = &self.layout;
         let (left, top) = (column * MAP_TILE, row * MAP_TILE);
         let width = MAP_TILE.min(self.layout.width - left);
-        let mut tile = vec![self.empty(); MAP_TILE * MAP_TILE];
-        let mut line = vec![0; width * BYTES];
-        for y in 0..MAP_TILE.min(self.layout.height - top) {
-            self.file.read_exact_at(&mut line, self.place(left, top + y))?;
-            let values = line
-                .chunks_exact(BYTES)
-                .map(|bytes| f32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
-            tile[y * MAP_TILE..][..width].iter_mut().zip(values).for_each(|(pixel, value)| *pixel = value);
+        let mut tile = vec![kind.empty(); kind.bands() * MAP_TILE * MAP_TILE];
+        let mut line = vec![0; width * kind.bytes()];
+        for (band, plane) in tile.chunks_exact_mut(MAP_TILE * MAP_TILE).enumerate() {
+            for y in 0..MAP_TILE.min(self.layout.height - top) {
+                self.file.read_exact_at(&mut line, self.place(band, left, top + y))?;
+                plane[y * MAP_TILE..][..width].copy_from_slice(&kind.of_bytes(&line));
+            }
         }
         Ok(tile)
     }
@@ -87,38 +86,35 @@ impl Overview {
         Ok(Ok(()))
     }
 
-    fn place(&self, x: usize, y: usize) -> u64 {
+    fn place(&self, band: usize, x: usize, y: usize) -> u64 {
         let stride = self.layout.across() * MAP_TILE;
-        ((y * stride + x) * BYTES) as u64
-    }
-
-    const fn empty(&self) -> f32 {
-        match self.layout.kind {
-            MapKind::Classes(_) => 255.0,
-            MapKind::Values => f32::NAN,
-        }
+        let rows = self.layout.down() * MAP_TILE;
+        (((band * rows + y) * stride + x) * self.layout.kind.bytes()) as u64
     }
 
     /// One pixel for four: their commonest class, or the mean of their values, of those with data.
     fn joined(&self, four: [f32; 4]) -> f32 {
+        let empty = self.layout.kind.empty();
+        let mean = |values: &mut dyn Iterator<Item = f32>| {
+            let (sum, count) = values.fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
+            if count == 0.0 { empty } else { sum / count }
+        };
         match self.layout.kind {
             MapKind::Classes(_) => {
-                let with_data = || four.iter().copied().filter(|class| *class != self.empty());
+                let with_data = || four.iter().copied().filter(|class| *class != empty);
                 let times = |class: f32| with_data().filter(|other| *other == class).count();
                 // The first of those that are equally common.
-                with_data().rev().max_by_key(|class| times(*class)).unwrap_or_else(|| self.empty())
+                with_data().rev().max_by_key(|class| times(*class)).unwrap_or(empty)
             }
-            MapKind::Values => {
-                let with_data = || four.iter().copied().filter(|value| value.is_finite());
-                let count = with_data().count();
-                if count == 0 { self.empty() } else { with_data().sum::<f32>() / count as f32 }
-            }
+            MapKind::Values(_) => mean(&mut four.into_iter().filter(|value| value.is_finite())),
+            MapKind::Percents(_) => mean(&mut four.into_iter().filter(|value| *value != empty)).round(),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::map_layout::MapBand;
     use super::*;
 
     fn overview(kind: MapKind) -> Overview {
@@ -133,9 +129,17 @@ mod tests {
         assert_eq!(classes.joined([255.0, 255.0, 2.0, 255.0]), 2.0, "data go before no data");
         assert_eq!(classes.joined([4.0, 7.0, 7.0, 4.0]), 4.0, "the first of equals");
         assert_eq!(classes.joined([255.0; 4]), 255.0);
-        let values = overview(MapKind::Values);
+        let values = overview(MapKind::Values(MapBand::default()));
         assert_eq!(values.joined([1.0, f32::NAN, 4.0, f32::NAN]), 2.5);
         assert!(values.joined([f32::NAN; 4]).is_nan());
+        let percents = overview(MapKind::Percents(vec!["water".to_owned()]));
+        assert_eq!(percents.joined([10.0, 11.0, 255.0, 12.0]), 11.0);
+        assert_eq!(
+            percents.joined([0.0, 1.0, 1.0, 0.0]),
+            1.0,
+            "rounded, not cut: copies of copies stay the mean"
+        );
+        assert_eq!(percents.joined([255.0; 4]), 255.0);
     }
 
     #[test]
@@ -150,5 +154,21 @@ mod tests {
         assert_eq!([at(127, 127), at(128, 127), at(127, 128), at(149, 128)], [0.0, 1.0, 2.0, 3.0]);
         assert_eq!([at(150, 0), at(0, 129)], [255.0; 2]);
         assert!(Overview::of(&first.layout).unwrap().is_none());
+    }
+
+    #[test]
+    fn each_band_has_its_own_copy() {
+        let first = overview(MapKind::Percents(vec![String::new(); 3]));
+        let plane = MAP_TILE * MAP_TILE;
+        for (column, row) in [(0, 0), (1, 0), (0, 1), (1, 1)] {
+            let of_band = |band: usize| vec![(10 * band + column + 2 * row) as f32; plane];
+            first.add(column, row, &(0..3).flat_map(of_band).collect::<Vec<_>>()).unwrap();
+        }
+        let tile = first.tile(0, 0).unwrap();
+        for band in 0..3 {
+            let at = |x: usize, y: usize| tile[band * plane + y * MAP_TILE + x] - 10.0 * band as f32;
+            assert_eq!([at(127, 127), at(128, 127), at(127, 128), at(149, 128)], [0.0, 1.0, 2.0, 3.0]);
+            assert_eq!(tile[band * plane + 150], 255.0);
+        }
     }
 }

@@ -211,7 +211,7 @@ fn a_map_written_in_any_order_is_read_back_with_its_georeference() {
     assert_eq!(pages.get_tag_u32(Tag::NewSubfileType).unwrap(), 1);
     let missing = write_map::<DataError>(&path, &layout, |put| put(0, 0, &tile(0, 0))).unwrap_err();
     assert!(missing.to_string().contains("tile 1 of 4"), "{missing}");
-    let values = MapLayout { kind: MapKind::Values, width: 4, height: 4, ..layout };
+    let values = MapLayout { kind: MapKind::Values(MapBand::default()), width: 4, height: 4, ..layout };
     write_map::<DataError>(&path, &values, |put| put(0, 0, &vec![-1.5; MAP_TILE * MAP_TILE])).unwrap();
     assert_eq!(read_geotiff(&path, &Limits::default()).unwrap().data, [-1.5; 16]);
 }

@@ -8,7 +8,7 @@ use eosfed_common::bands::Sensor;
 use eosfed_common::counted::counted;
 use eosfed_common::outln;
 use eosfed_common::stdout::print_warning;
-use eosfed_trainer::ensemble::{self, PredictOptions, PredictReport, Scenes, ScenesReport};
+use eosfed_trainer::ensemble::{self, PredictOptions, PredictReport, Scenes, ScenesReport, Several};
 
 use super::arguments::{ComputeArguments, Format};
 use super::output::{advance, print_json, progress_bar};
@@ -23,6 +23,10 @@ use super::output::{advance, print_json, progress_bar};
 ///
 /// A head that gives one class to a whole patch can map a scene too. Each window is then a patch, and
 /// the class of a pixel is the average of the windows around it, weighted by how near their centres are.
+///
+/// A head that gives any number of classes to a patch makes a map with a band for each class: its probability in whole
+/// percent, rounded down, and 255 where there is no data. A class counts for the pixels in which it reaches 50 %, as in
+/// the scores. The preview shows the most probable one.
 ///
 /// A head recognises things at the scale that it learned. The default window has the size of the tiles
 /// of its training. Another window, a scene with another ground sampling distance, or one whose numbers are in
@@ -192,9 +196,13 @@ fn print_many(report: &ScenesReport) {
 fn print_report(report: &PredictReport) {
     let [width, height] = report.size;
     outln!("{}: {width}x{height} pixels in {}", report.output.display(), counted(report.windows, "window"));
+    let none = report.several.map(|Several { threshold_percent, none }| {
+        outln!("  pixels in which a class has a probability of {threshold_percent} % or more:");
+        ("none of them".to_owned(), none)
+    });
     let percent = |pixels: u64| pixels as f64 * 100.0 / (width * height) as f64;
     let no_data = (report.no_data > 0).then(|| ("no data".to_owned(), report.no_data));
-    for (class, pixels) in report.classes.iter().chain(&no_data) {
+    for (class, pixels) in report.classes.iter().chain(&none).chain(&no_data) {
         let area = report.pixel_square_metres.map(|one| format!("  {:>14}", area(*pixels as f64 * one)));
         outln!("  {:5.1} %{}  {class}", percent(*pixels), area.unwrap_or_default());
     }

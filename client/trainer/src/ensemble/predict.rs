@@ -1,7 +1,8 @@
 //! Mapping a whole scene in overlapping windows, which are blended and written tile by tile.
 //!
 //! A head for pixels gives an answer for each pixel of a window. A head for whole patches gives all of
-//! them the same: then a pixel has the class that the patches around it have on average.
+//! them the same: then a pixel has the class that the patches around it have on average. Where several classes can be
+//! true of a patch, the map has the probability of each.
 //!
 //! By default, windows have the size of the tiles that the head learned from. At another scale a head
 //! still gives a map, but a wrong one, so every difference is a warning with its ratio. So are numbers that differ
@@ -9,6 +10,7 @@
 
 mod attributes;
 mod blend;
+mod decision;
 mod likeness;
 mod mapping;
 mod options;
@@ -22,22 +24,23 @@ mod scenes;
 mod windows;
 
 use eosfed_common::head::HeadFile;
-use eosfed_data::{MapKind, MapLayout};
+use eosfed_data::{MapBand, MapKind, MapLayout};
 use eosfed_plot::{Legend, class_colours, map_picture};
 use tch::Device;
 
+use self::decision::{Counts, Decision, THRESHOLD};
 use self::likeness::Likeness;
 use self::mapping::MapWriter;
 use self::outputs::PixelOutputs;
 use self::pipeline::overlapped;
 use self::plan::Plan;
-use self::preview::Preview;
+use self::preview::{NO_CLASS, Preview};
 use self::scene::Scene;
 use self::windows::Windows;
 use super::error::EnsembleError;
 use super::head_model::HeadModel;
 
-pub use self::options::{PredictOptions, PredictReport};
+pub use self::options::{PredictOptions, PredictReport, Several};
 pub use self::scale::Scale;
 pub use self::scenes::{FailedScene, Scenes, ScenesReport, predict_scenes};
 
@@ -64,6 +67,30 @@ fn colours(head: &HeadFile) -> Vec<[u8; 3]> {
     class_colours(&head.classes, |class| head.class_colours.of(class))
 }
 
+/// What the pixels of a head's map are.
+fn kind(head: &HeadFile, decision: Decision, colours: &[[u8; 3]]) -> MapKind {
+    match (decision, &head.target) {
+        (Decision::Several(_), _) => MapKind::Percents(head.classes.clone()),
+        (Decision::Value, Some(target)) => MapKind::Values(MapBand {
+            name: head.classes.first().cloned().unwrap_or_default(),
+            unit: target.unit.clone(),
+        }),
+        (Decision::Class | Decision::Value, _) => MapKind::Classes(colours.to_vec()),
+    }
+}
+
+/// Why a map has no second file.
+const fn no_confidence(decision: Decision) -> &'static str {
+    match decision {
+        Decision::Value => {
+            "a head for regression has no classes, so its map has no confidence; leave `--confidence` out"
+        }
+        _ => {
+            "the map of a head for several classes has the probability of each class; leave `--confidence` out"
+        }
+    }
+}
+
 fn map_scene(
     head: &HeadModel,
     options: &PredictOptions,
@@ -72,19 +99,15 @@ fn map_scene(
 ) -> Result<PredictReport, EnsembleError> {
     let windows = Windows::choose(&head.file, options.window, options.overlap)
         .map_err(|reason| EnsembleError::file(&options.head, reason))?;
-    if options.confidence && head.file.target.is_some() {
-        let reason =
-            "a head for regression has no classes, so its map has no confidence; leave `--confidence` out";
-        return Err(EnsembleError::file(&options.head, reason));
+    let decision = Decision::of(&head.file);
+    if options.confidence && decision != Decision::Class {
+        return Err(EnsembleError::file(&options.head, no_confidence(decision)));
     }
     let mut scene = Scene::open(options, head)?;
     let distance = scene.ground_sampling_distance();
     let scale = Scale::compare(&head.file, &windows, distance);
-    let classes = head.file.classes.len();
-    let kind = match head.file.target {
-        Some(_) => MapKind::Values,
-        None => MapKind::Classes(colours(&head.file)),
-    };
+    let colours = colours(&head.file);
+    let kind = kind(&head.file, decision, &colours);
     let layout =
         MapLayout { width: scene.width, height: scene.height, kind, reference: scene.reference().cloned() };
     let every = scene.width.max(scene.height).div_ceil(PREVIEW);
@@ -94,8 +117,8 @@ fn map_scene(
         head: &head.file,
         windows,
         plan: &plan,
-        counts: vec![0; classes],
-        no_data: 0,
+        decision,
+        counts: Counts::new(head.file.classes.len()),
         preview: Preview::new(every),
     };
     let outputs = PixelOutputs::new(head, windows, device);
@@ -110,17 +133,25 @@ fn map_scene(
         },
         |computed| writer.write(options, &layout, computed),
     )?;
-    let named: Vec<_> = head.file.classes.iter().cloned().zip(mapping.counts).collect();
-    let legend: Legend = match &layout.kind {
-        MapKind::Classes(colours) => {
-            attributes::write(&options.output, &named, colours)?;
-            head.file.classes.iter().cloned().zip(colours.iter().copied()).collect()
+    let Counts { classes, none, no_data } = mapping.counts;
+    let named: Vec<_> = head.file.classes.iter().cloned().zip(classes).collect();
+    match decision {
+        Decision::Class => attributes::write(&options.output, &named, &colours)?,
+        Decision::Value | Decision::Several(_) => attributes::remove(&options.output)?,
+    }
+    let coloured: Legend = head.file.classes.iter().cloned().zip(colours.iter().copied()).collect();
+    let legend = match decision {
+        Decision::Class => coloured,
+        Decision::Value => mapping.preview.ends(),
+        Decision::Several(_) => {
+            let without = (format!("no class of {THRESHOLD} % or more"), NO_CLASS);
+            coloured.into_iter().chain([without]).collect()
         }
-        MapKind::Values => mapping.preview.ends(),
     };
     if let Some(path) = &options.preview {
         let metres = distance.map(|metres| metres * every as f64);
-        map_picture(path, &mapping.preview.picture(&layout.kind), &legend, metres)?;
+        let colours = (decision != Decision::Value).then_some(&colours[..]);
+        map_picture(path, &mapping.preview.picture(colours), &legend, metres)?;
     }
     Ok(PredictReport {
         output: options.output.clone(),
@@ -131,8 +162,12 @@ fn map_scene(
         windows: done,
         scale,
         warnings: likeness.unlike.into_iter().chain(likeness.unknown).collect(),
-        no_data: mapping.no_data,
-        classes: if head.file.target.is_some() { Vec::new() } else { named },
+        no_data,
+        classes: if decision == Decision::Value { Vec::new() } else { named },
+        several: match decision {
+            Decision::Several(_) => Some(Several { threshold_percent: THRESHOLD, none }),
+            Decision::Class | Decision::Value => None,
+        },
         pixel_square_metres: distance.map(|metres| metres * metres),
     })
 }

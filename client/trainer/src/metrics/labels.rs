@@ -1,9 +1,11 @@
-//! Metrics for several labels per image: mean average precision, and F1 and accuracy at a threshold of
-//! one half.
+//! Metrics for several labels per image: mean average precision, and F1 and accuracy at a threshold.
 
 use tch::{Device, Kind, Tensor};
 
 use super::mean;
+
+/// The probability from which a class counts as present where several can be.
+pub const PRESENT: f64 = 0.5;
 
 /// Scores and labels of all images, by class.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,10 +47,10 @@ impl LabelScores {
 
     /// By class: true positives, false positives, false negatives.
     fn counts(&self) -> Vec<[f64; 3]> {
+        let least = (PRESENT / (1.0 - PRESENT)).ln() as f32;
         let count = |class: &Vec<(f32, bool)>| {
-            // A logit above 0 is a probability above one half.
             let of =
-                |predicted, has| class.iter().filter(|(s, l)| ((*s > 0.0), *l) == (predicted, has)).count();
+                |predicted, has| class.iter().filter(|(s, l)| ((*s > least), *l) == (predicted, has)).count();
             [of(true, true) as f64, of(true, false) as f64, of(false, true) as f64]
         };
         self.classes.iter().map(count).collect()

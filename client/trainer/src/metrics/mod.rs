@@ -12,7 +12,7 @@ use tch::Tensor;
 
 pub use bootstrap::{Bootstrap, SMALL};
 pub use confusion::Confusion;
-pub use labels::LabelScores;
+pub use labels::{LabelScores, PRESENT};
 pub use values::ValueScores;
 
 /// The metrics of a task.

@@ -6,6 +6,7 @@
 mod common;
 
 mod colours;
+mod several;
 
 use std::fs;
 use std::path::{Path, PathBuf};

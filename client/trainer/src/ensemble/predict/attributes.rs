@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use eosfed_common::files::write_atomically;
+use eosfed_data::escaped;
 
 use crate::ensemble::error::EnsembleError;
 
@@ -23,6 +24,18 @@ pub(super) fn write(map: &Path, classes: &[(String, u64)], colours: &[[u8; 3]]) 
     write_atomically(&path, table(classes, colours).as_bytes())
         .and_then(|()| std::fs::set_permissions(&path, public))
         .map_err(|error| EnsembleError::file(&path, error))
+}
+
+/// Removes what lies there of an earlier map of the same name: its classes, or statistics that a program has kept.
+///
+/// # Errors
+/// If it cannot be removed.
+pub(super) fn remove(map: &Path) -> Result<(), EnsembleError> {
+    let path = path_of(map);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(EnsembleError::file(&path, error)),
+        _ => Ok(()),
+    }
 }
 
 fn path_of(map: &Path) -> PathBuf {
@@ -51,21 +64,6 @@ fn table(classes: &[(String, u64)], colours: &[[u8; 3]]) -> String {
         );
     }
     text + "    </GDALRasterAttributeTable>\n  </PAMRasterBand>\n</PAMDataset>\n"
-}
-
-/// Text inside of an XML element. Characters that XML does not have become a question mark.
-fn escaped(text: &str) -> String {
-    let mut out = String::new();
-    for letter in text.chars() {
-        match letter {
-            '&' => out += "&amp;",
-            '<' => out += "&lt;",
-            '>' => out += "&gt;",
-            letter if letter.is_control() => out.push('?'),
-            letter => out.push(letter),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -67,8 +67,20 @@ pub struct PredictReport {
     pub warnings: Vec<String>,
     /// Number of pixels without data.
     pub no_data: u64,
-    /// Number of pixels of each class, by name; empty for regression.
+    /// Number of pixels of each class, by name; empty for regression. Where several classes can be true of a pixel, it
+    /// counts for each.
     pub classes: Vec<(String, u64)>,
+    /// What a pixel must reach to count for a class, where several can be true.
+    pub several: Option<Several>,
     /// Area of a pixel; absent if the scene does not state it. In degrees, it is that in the middle of the scene.
     pub pixel_square_metres: Option<f64>,
+}
+
+/// How pixels are counted where several classes can be true of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Several {
+    /// The least probability of a class that is true, in percent.
+    pub threshold_percent: u8,
+    /// Number of pixels of which no class is true.
+    pub none: u64,
 }

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 
 use eosfed_common::head::HeadFile;
+use eosfed_common::model::Task;
 use tch::{Device, Kind, Tensor};
 
 use super::windows::Windows;
@@ -79,6 +80,7 @@ impl<'a> PixelOutputs<'a> {
         let outputs = outputs.upsample_bilinear2d(size, false, None, None);
         match &file.target {
             Some(target) => outputs * target.scale + target.offset,
+            None if file.task == Task::Multilabel => outputs.to_kind(Kind::Float).sigmoid(),
             None => outputs.softmax(1, Kind::Float),
         }
     }

@@ -1,7 +1,13 @@
 //! A small picture of a map, collected while the map is made.
 
-use eosfed_data::MapKind;
 use eosfed_plot::{Legend, Picture, ramp};
+
+use super::decision::NONE;
+
+/// The colour of pixels without data.
+const EMPTY: [u8; 3] = [230; 3];
+/// The colour of pixels of which no class is true.
+pub(super) const NO_CLASS: [u8; 3] = [255; 3];
 
 /// Every n-th pixel of every n-th row of the map.
 pub(super) struct Preview {
@@ -42,20 +48,19 @@ impl Preview {
         self.range().map(named).unwrap_or_default()
     }
 
-    /// The picture, in the map's colours, or with values from dark to light.
-    pub(super) fn picture(&self, kind: &MapKind) -> Picture {
-        const EMPTY: [u8; 3] = [230; 3];
-        let values = || self.rows.iter().flatten().copied();
+    /// The picture, in the colours of classes, or with values from dark to light.
+    pub(super) fn picture(&self, colours: Option<&[[u8; 3]]>) -> Picture {
         let (low, high) = self.range().unwrap_or_default();
-        let colour = |value: f32| match kind {
-            MapKind::Classes(colours) => colours.get(value as usize).copied().unwrap_or(EMPTY),
-            MapKind::Values if value.is_nan() => EMPTY,
-            MapKind::Values => ramp(f64::from((value - low) / (high - low).max(f32::MIN_POSITIVE))),
+        let colour = |value: f32| match colours {
+            _ if value.is_nan() => EMPTY,
+            Some(_) if value == NONE => NO_CLASS,
+            Some(colours) => colours.get(value as usize).copied().unwrap_or(EMPTY),
+            None => ramp(f64::from((value - low) / (high - low).max(f32::MIN_POSITIVE))),
         };
         Picture {
             width: self.rows.first().map_or(0, Vec::len) as u32,
             height: self.rows.len() as u32,
-            pixels: values().map(colour).collect(),
+            pixels: self.rows.iter().flatten().copied().map(colour).collect(),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use eosfed_common::colour::ClassColours;
 use eosfed_common::digest::Digest;
 use eosfed_common::files;
 use eosfed_common::head::HeadFile;
@@ -118,10 +119,12 @@ struct Record {
     overlap: Option<usize>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     confidence: bool,
+    #[serde(default, skip_serializing_if = "ClassColours::is_empty")]
+    class_colours: ClassColours,
 }
 
 impl Record {
-    fn of(options: &PredictOptions) -> Result<Self, EnsembleError> {
+    fn of(options: &PredictOptions, head: &HeadFile) -> Result<Self, EnsembleError> {
         let path = options.head.join(HeadFile::WEIGHTS);
         Ok(Self {
             head: files::digest(&path).map_err(|error| EnsembleError::file(&path, error))?,
@@ -132,6 +135,7 @@ impl Record {
             window: options.window,
             overlap: options.overlap,
             confidence: options.confidence,
+            class_colours: head.class_colours.clone(),
         })
     }
 
@@ -187,7 +191,7 @@ pub fn predict_scenes(
     progress: &mut dyn FnMut(usize, usize, usize),
 ) -> Result<ScenesReport, EnsembleError> {
     let head = HeadModel::open(&options.head, options.release.as_deref(), device)?;
-    Record::of(options)?.keep(&options.output)?;
+    Record::of(options, &head.file)?.keep(&options.output)?;
     let mut report = ScenesReport { unused: found.unused, ..ScenesReport::default() };
     for (at, scene) in found.scenes.into_iter().enumerate() {
         let map = options.output.join(map_name(&scene));

@@ -1,7 +1,7 @@
 //! The windows in which a head sees a scene.
 
 use eosfed_common::head::HeadFile;
-use eosfed_common::model::{DECODER_CHANNELS, MapDims, STRIDE, Task};
+use eosfed_common::model::{DECODER_CHANNELS, MapDims, STRIDE};
 
 /// Sides of windows in pixels.
 const SIDES: std::ops::RangeInclusive<usize> = 8..=4096;
@@ -27,20 +27,14 @@ impl Windows {
     /// Windows for a head: of this side, or as large as the tiles that the head learned from.
     ///
     /// # Errors
-    /// A sentence with the rule and the value found, if the head cannot map scenes, does not say the
-    /// size of its tiles, or cannot take such windows.
+    /// A sentence with the rule and the value found, if the head does not say the size of its tiles, or cannot take
+    /// such windows.
     pub(super) fn choose(
         head: &HeadFile,
         side: Option<usize>,
         overlap: Option<usize>,
     ) -> Result<Self, String> {
         let dense = head.task.is_dense();
-        if !dense && head.task != Task::Classification {
-            return Err(format!(
-                "a scene is mapped with a head for pixels or for one class per patch, found one for {}",
-                head.task
-            ));
-        }
         let [height, width] = match (side, head.imagery.tile) {
             (Some(side), _) => [side; 2],
             (None, Some(tile)) => tile.map(|side| side as usize),
@@ -164,6 +158,6 @@ mod tests {
         assert_eq!(side(choose("classification", Some(128), Some(120), None)), Ok((120, 120, 30)));
         fails(choose("classification", None, Some(120), None), "found `120`");
         fails(choose("classification", None, Some(64), Some(64)), "less than the window, 64, found `64`");
-        fails(choose("multilabel", None, Some(64), None), "found one for multilabel");
+        assert_eq!(side(choose("multilabel", Some(128), Some(120), Some(100))), Ok((120, 120, 100)));
     }
 }
