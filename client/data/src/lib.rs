@@ -25,6 +25,7 @@ mod split;
 mod statistics;
 mod stored;
 mod summary;
+mod survey;
 mod xml;
 
 pub use bandcheck::{
@@ -51,4 +52,5 @@ pub use samples::{Origin, Packed, PartFacts, Pixels, SampleCache, SampleSource};
 pub use split::Split;
 pub use statistics::{BandStatistics, band_statistics};
 pub use summary::{Look, Summary, UnusedFile, fits_encoders, summarise, summarise_with};
+pub use survey::{BandSurvey, Surveyed};
 pub use xml::escaped;

@@ -56,6 +56,7 @@ use crate::geotiff::Stated;
 use crate::raster::Limits;
 use crate::sample::{IGNORE, Sample, Target};
 use crate::split::Split;
+use crate::survey::{BandSurvey, Surveyed};
 
 /// Samples, and the files that were left out.
 #[derive(Debug, Clone, PartialEq)]
@@ -281,6 +282,23 @@ impl Dataset {
         sampler: PixelSampler,
     ) -> Result<BandReport, DataError> {
         self.not_contradicted(check_sampled(&self.declared(bands)?, self.config.scaling(), sampler))
+    }
+
+    /// Looks at the bands of a part.
+    ///
+    /// # Errors
+    /// If a band is not in the data set.
+    pub fn survey(&self, part: Split, bands: &[String]) -> Result<BandSurvey, DataError> {
+        Ok(BandSurvey::new(self.declared(bands)?, self.len(part).saturating_mul(self.dates())))
+    }
+
+    /// What was found in bands of this data set.
+    ///
+    /// # Errors
+    /// Like [`Dataset::check_bands`].
+    pub fn surveyed(&self, survey: BandSurvey) -> Result<Surveyed, DataError> {
+        let Surveyed { statistics, report } = survey.finish(self.config.scaling());
+        Ok(Surveyed { statistics, report: self.not_contradicted(report)? })
     }
 
     fn declared(&self, bands: &[String]) -> Result<Vec<NamedBand>, DataError> {

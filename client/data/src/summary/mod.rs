@@ -12,13 +12,14 @@ use serde::Serialize;
 
 pub use unused::UnusedFile;
 
-use crate::bandcheck::{BandReport, PixelSampler};
+use crate::bandcheck::BandReport;
 use crate::dataset::Dataset;
 use crate::error::DataError;
 use crate::reasons::{Groups, ReasonGroup};
 use crate::sample::{IGNORE, Sample, Target};
 use crate::split::Split;
 use crate::statistics::BandStatistics;
+use crate::survey::{BandSurvey, Surveyed};
 
 /// Samples that are in memory at once.
 const AT_ONCE: usize = 32;
@@ -142,23 +143,22 @@ struct Part {
     /// Pixels of masks without a label.
     unlabelled: u64,
     sizes: [[usize; 2]; 2],
-    bands: Vec<BandStatistics>,
     target: BandStatistics,
-    pixels: PixelSampler,
+    survey: BandSurvey,
 }
 
 impl Part {
     /// Of at most so many samples.
     fn new(dataset: &Dataset, split: Split, samples: usize) -> Self {
         let config = dataset.config();
+        let images = samples.saturating_mul(dataset.dates());
         Self {
             split,
             counts: vec![0; config.classes.len()],
             unlabelled: 0,
             sizes: [[usize::MAX; 2], [0; 2]],
-            bands: config.bands.iter().map(|band| BandStatistics::new(band)).collect(),
             target: BandStatistics::new(&config.classes[0]),
-            pixels: PixelSampler::new(config.bands.len(), samples.saturating_mul(dataset.dates())),
+            survey: BandSurvey::new(config.named_bands(), images),
         }
     }
 
@@ -176,12 +176,7 @@ impl Part {
             Target::Class(_) | Target::Classes(_) => {}
         }
         if self.split == Split::Train {
-            let bands = self.bands.len();
-            // A second date has the same bands again.
-            for (channel, values) in sample.image.chunks_exact((width * height).max(1)).enumerate() {
-                self.bands[channel % bands].add(values);
-            }
-            self.pixels.add(sample);
+            self.survey.add(sample);
         }
     }
 
@@ -195,10 +190,10 @@ impl Part {
         let named = config.classes.iter().cloned().zip(self.counts.iter().copied()).collect();
         summary.classes.insert(self.split.name().to_owned(), named);
         if self.split == Split::Train {
-            let report = dataset.check_sampled(&config.bands, self.pixels)?;
+            let Surveyed { statistics, report } = dataset.surveyed(self.survey)?;
             summary.warnings.extend(report.findings.iter().map(ToString::to_string));
             summary.band_check = Some(report);
-            summary.bands = self.bands;
+            summary.bands = statistics;
             if config.task == Task::Regression {
                 summary.target = Some(self.target);
             }

@@ -8,7 +8,7 @@ mod source;
 use std::path::{Path, PathBuf};
 
 use eosfed_common::model::BandRule;
-use eosfed_data::{BandStatistics, Dataset, Limits, Sample, Split, band_statistics};
+use eosfed_data::{Dataset, Limits, Sample, Split};
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
@@ -86,26 +86,26 @@ pub fn export_features(
     let source = MapSource::open(options, &dataset, device)?;
     let mut columns = Vec::new();
     let mut keys = Vec::new();
-    let mut statistics: Vec<BandStatistics> = Vec::new();
+    let mut survey = dataset.survey(options.split, source.bands())?;
     let mut chunks = dataset.chunks(options.split, source.bands(), CHUNK_SIZE)?;
     while let Some(samples) = chunks.next() {
         let samples = samples?;
-        let of_chunk = band_statistics(source.bands(), samples.iter());
-        statistics.resize_with(of_chunk.len(), || BandStatistics::new(""));
-        statistics.iter_mut().zip(of_chunk).for_each(|(all, more)| merge(all, more));
+        samples.iter().for_each(|sample| survey.add(sample));
         keys.extend(samples.iter().map(|sample| sample.key.clone()));
         let tensors = features(&source, &samples, options, device)?;
         store(&mut columns, &tensors, dataset.path())?;
         progress(chunks.done(), chunks.total());
     }
-    let unlike = source.unlike(&dataset, &statistics, chunks.imagery())?;
+    let surveyed = dataset.surveyed(survey)?;
+    let findings = surveyed.report.findings.iter().map(ToString::to_string);
+    let unlike = source.unlike(&dataset, &surveyed, chunks.imagery())?;
     let report = ExportReport {
         encoders: source.encoders(),
         tensors: columns.iter().map(|column| (column.name.clone(), column.shape())).collect(),
         keys,
         classes: dataset.config().classes.clone(),
         skipped: chunks.skipped().to_vec(),
-        notes: chunks.notes().into_iter().chain(unlike).collect(),
+        notes: chunks.notes().into_iter().chain(findings).chain(unlike).collect(),
     };
     let json = serde_json::to_vec_pretty(&report).expect("a report is plain data");
     match options.format {
@@ -114,12 +114,6 @@ pub fn export_features(
     }
     .map_err(|error| EnsembleError::file(&options.output, error))?;
     Ok(report)
-}
-
-/// Adds the moments of a band in further samples.
-fn merge(all: &mut BandStatistics, more: BandStatistics) {
-    all.merge(&more);
-    all.band = more.band;
 }
 
 /// The tensors of some samples by name.

@@ -21,8 +21,7 @@ use super::release::{EncoderChoice, Release};
 use crate::net::StepCounter;
 use crate::parameters::Parameters;
 use crate::train::{
-    self, AdamW, LoopSettings, LossSettings, Parts, Seen, StreamedDataset, TrainLoop, scale_of, tolerated,
-    without_units,
+    self, AdamW, LoopSettings, LossSettings, Parts, Seen, StreamedDataset, TrainLoop, scale_of, unlike,
 };
 
 /// Factor on the learning rate of a selection's weights: they are few, and they start far from the
@@ -105,9 +104,7 @@ pub fn fit(
     let facts = source.facts();
     notes.extend(notes_of(&parts, facts));
     let learned = release.learned(&head);
-    notes.extend(without_units(&learned));
-    let seen = Seen::of(facts, options.input_size);
-    notes.extend(tolerated(parts.dataset(), seen.unlike(&learned))?);
+    notes.extend(unlike(parts.dataset(), Seen::of(facts, options.input_size), &learned)?);
     head.samples = source.len();
     head.imagery = facts.imagery;
     head.statistics = train::known(facts);

@@ -14,8 +14,7 @@ use crate::metrics::{Bootstrap, MetricSpec, Scores};
 use crate::net::{Maps, StepCounter};
 use crate::parameters::Parameters;
 use crate::train::{
-    Batch, Learned, Parts, Preprocessing, Samples as _, Seen, StreamedDataset, resize_to_labels, tolerated,
-    without_units,
+    Batch, Learned, Parts, Preprocessing, Samples as _, Seen, StreamedDataset, resize_to_labels, unlike,
 };
 
 /// Samples that are in memory at once.
@@ -179,15 +178,6 @@ impl HeadModel {
         self.combiner.weights(self.file.encoders.len())
     }
 
-    /// What is unlike its training in data that it is to see, as sentences with numbers.
-    ///
-    /// # Errors
-    /// The differences, if the data set is `strict`.
-    pub(super) fn unlike(&self, dataset: &Dataset, seen: Seen<'_>) -> Result<Vec<String>, DataError> {
-        let unlike = tolerated(dataset, seen.unlike(&self.learned))?;
-        Ok(without_units(&self.learned).into_iter().chain(unlike).collect())
-    }
-
     /// What the head and the specialists under it were trained on.
     pub(super) fn learned(&self) -> &[Learned] {
         &self.learned
@@ -266,7 +256,7 @@ impl HeadModel {
         let source = parts.source(split, self.bands())?;
         let facts = source.facts();
         let skipped = parts.skipped(split, facts).cloned().collect();
-        let unlike = self.unlike(parts.dataset(), Seen::of(facts, self.file.input_size))?;
+        let unlike = unlike(parts.dataset(), Seen::of(facts, self.file.input_size), &self.learned)?;
         let data = StreamedDataset::new(source, preprocessing(&self.file), self.file.task, self.device)?;
         for batch in data.in_order(CHUNK_SIZE) {
             let batch = batch?;

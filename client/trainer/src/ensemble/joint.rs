@@ -23,7 +23,7 @@ use crate::net::StepCounter;
 use crate::parameters::{Parameters, read};
 use crate::train::{
     LoopSettings, LossSettings, Parts, RunInfo, Samples, ScoredData, Seen, Session, StreamedDataset,
-    TrainError, TrainLoop, proximal_term, tolerated, without_units,
+    TrainError, TrainLoop, proximal_term, unlike,
 };
 
 /// Trains a head. Calls `emit` with each event, and `stopped` before each step.
@@ -119,9 +119,7 @@ fn load(
     let facts = source.facts();
     info.warnings = parts.warnings(facts);
     let learned = release.learned(head);
-    info.warnings.extend(without_units(&learned));
-    let seen = Seen::of(facts, head.input_size);
-    info.warnings.extend(tolerated(parts.dataset(), seen.unlike(&learned))?);
+    info.warnings.extend(unlike(parts.dataset(), Seen::of(facts, head.input_size), &learned)?);
     let training = streamed(source)?;
     let dataset = parts.dataset();
     if dataset.is_empty(dataset.scored_part()) {

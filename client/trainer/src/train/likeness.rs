@@ -4,7 +4,7 @@
 use eosfed_common::band_values::{BandValues, ValueUnit};
 use eosfed_common::card::BandNormalisation;
 use eosfed_common::head::Imagery;
-use eosfed_data::{BandStatistics, DataError, Dataset, Moments, PartFacts, compare_moments};
+use eosfed_data::{BandStatistics, DataError, Dataset, Moments, PartFacts, Surveyed, compare_moments};
 
 /// Things may appear so many times larger or smaller than they were learned. Within it lie the crops and the mixed
 /// imagery of usual trainings.
@@ -98,6 +98,11 @@ impl<'a> Seen<'a> {
         Self { statistics: &facts.statistics, values: &facts.values, imagery: facts.imagery, input_size }
     }
 
+    /// Samples that were looked at one by one.
+    pub(crate) fn surveyed(surveyed: &'a Surveyed, imagery: Imagery, input_size: Option<u32>) -> Self {
+        Self { statistics: &surveyed.statistics, values: &surveyed.report.values, imagery, input_size }
+    }
+
     /// What is unlike the training of these networks, as sentences with numbers. What is not known is not compared.
     pub(crate) fn unlike(&self, learned: &[Learned]) -> Vec<String> {
         learned
@@ -189,6 +194,19 @@ fn moments(entries: &[BandNormalisation]) -> Vec<Moments> {
         std: entry.std.get(),
     };
     entries.iter().map(moments).collect()
+}
+
+/// What of the training of these networks cannot be compared with what they are to see, and what is unlike it.
+///
+/// # Errors
+/// The differences, if the data set is `strict`.
+pub(crate) fn unlike(
+    dataset: &Dataset,
+    seen: Seen<'_>,
+    learned: &[Learned],
+) -> Result<Vec<String>, DataError> {
+    let differences = tolerated(dataset, seen.unlike(learned))?;
+    Ok(without_units(learned).into_iter().chain(differences).collect())
 }
 
 /// Lets differences pass as warnings, unless the data set is `strict`.

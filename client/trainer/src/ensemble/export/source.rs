@@ -5,7 +5,7 @@ use std::path::Path;
 use eosfed_common::colour::ClassColours;
 use eosfed_common::head::{HeadFile, Imagery};
 use eosfed_common::model::{Composition, Method};
-use eosfed_data::{BandStatistics, DataError, Dataset};
+use eosfed_data::{DataError, Dataset, Surveyed};
 use tch::{Device, Tensor};
 
 use super::ExportOptions;
@@ -16,7 +16,7 @@ use crate::ensemble::head_model::HeadModel;
 use crate::ensemble::release::Release;
 use crate::net::{Composer, Maps, StepCounter};
 use crate::parameters::Parameters;
-use crate::train::{Learned, Preprocessing, Seen, tolerated, without_units};
+use crate::train::{Learned, Preprocessing, Seen, unlike};
 
 /// The source of maps.
 pub(super) enum MapSource {
@@ -62,19 +62,13 @@ impl MapSource {
     pub(super) fn unlike(
         &self,
         dataset: &Dataset,
-        statistics: &[BandStatistics],
+        surveyed: &Surveyed,
         imagery: Imagery,
     ) -> Result<Vec<String>, DataError> {
+        let seen = Seen::surveyed(surveyed, imagery, self.file().input_size);
         match self {
-            Self::Release { head, learned, .. } => {
-                let seen = Seen { statistics, values: &[], imagery, input_size: head.input_size };
-                let unlike = tolerated(dataset, seen.unlike(learned))?;
-                Ok(without_units(learned).into_iter().chain(unlike).collect())
-            }
-            Self::Head(head) => {
-                let input_size = head.file.input_size;
-                head.unlike(dataset, Seen { statistics, values: &[], imagery, input_size })
-            }
+            Self::Release { learned, .. } => unlike(dataset, seen, learned),
+            Self::Head(head) => unlike(dataset, seen, head.learned()),
         }
     }
 

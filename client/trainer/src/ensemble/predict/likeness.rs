@@ -3,7 +3,7 @@
 
 use eosfed_common::head::Imagery;
 use eosfed_common::model::NamedBand;
-use eosfed_data::{Sample, Scaling, Target, band_statistics, check_bands};
+use eosfed_data::{BandSurvey, Sample, Scaling, Target};
 
 use super::options::PredictOptions;
 use super::plan::Plan;
@@ -43,14 +43,13 @@ impl Likeness {
         let distance = scene.ground_sampling_distance();
         let mut unlike = scale.differences(&head.file, &windows, distance);
         let samples = samples(scene, plan, windows, options)?;
-        let statistics = band_statistics(head.bands(), samples.iter());
         let bands: Vec<NamedBand> = head.bands().iter().map(|band| NamedBand::of(band)).collect();
-        let scaling = Scaling { scale: options.scale, offset: options.offset };
-        let report = check_bands(&bands, scaling, &samples);
-        unlike.extend(report.contradictions().map(ToString::to_string));
+        let mut survey = BandSurvey::new(bands, samples.len() * head.file.task.dates());
+        samples.iter().for_each(|sample| survey.add(sample));
+        let surveyed = survey.finish(Scaling { scale: options.scale, offset: options.offset });
+        unlike.extend(surveyed.report.contradictions().map(ToString::to_string));
         // The scale was compared above, as windows see it.
-        let imagery = Imagery::default();
-        let seen = Seen { statistics: &statistics, values: &report.values, imagery, input_size: None };
+        let seen = Seen::surveyed(&surveyed, Imagery::default(), None);
         unlike.extend(seen.unlike(head.learned()));
         let unknown = scale.unknown(&head.file, distance).into_iter().chain(without_units(head.learned()));
         if options.strict && !unlike.is_empty() {
