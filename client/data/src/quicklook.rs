@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use eosfed_common::model::Task;
-use eosfed_plot::{Legend, Picture, class_colours, ramp, sheet};
+use eosfed_plot::{Legend, Picture, ValueRange, class_colours, ramp, sheet};
 
 use crate::config::DatasetConfig;
 use crate::dataset::Dataset;
@@ -60,6 +60,8 @@ pub struct SheetStyle {
     colours: Vec<[u8; 3]>,
     /// 2nd and 98th percentile of the target's values.
     range: Option<[f32; 2]>,
+    /// Whether a pixel, or a tile where several classes can be true, has no label.
+    unlabelled: bool,
 }
 
 impl SheetStyle {
@@ -77,19 +79,31 @@ impl SheetStyle {
             classes: classes.clone(),
             colours: class_colours(classes, |class| given.of(class)),
             range: middle(values.flatten().copied()),
+            unlabelled: samples.iter().any(|sample| match &sample.target {
+                Target::Class(_) => false,
+                Target::Classes(present) => !present.contains(&true),
+                Target::Mask(mask) => mask.contains(&IGNORE),
+                Target::Values(values) => values.iter().any(|value| !value.is_finite()),
+            }),
         }
     }
 
-    /// Names and colours: of the classes, or of the ends of the range.
+    /// What the colours mean.
     #[must_use]
     pub fn legend(&self) -> Legend {
+        let without = self.unlabelled.then(|| ("no label".to_owned(), UNLABELLED));
         match self.range {
-            Some([low, high]) => {
-                let name = &self.classes[0];
-                let end = |sign: &str, value: f32, share| (format!("{name} {sign}{value:.4}"), ramp(share));
-                vec![end("≤ ", low, 0.0), end("", (low + high) / 2.0, 0.5), end("≥ ", high, 1.0)]
+            Some([low, high]) => Legend::Values(ValueRange {
+                name: self.classes[0].clone(),
+                low: low.into(),
+                high: high.into(),
+                open: true,
+                without,
+            }),
+            None => {
+                let classes = self.classes.iter().cloned().zip(self.colours.iter().copied());
+                Legend::Classes(classes.chain(without).collect())
             }
-            None => self.classes.iter().cloned().zip(self.colours.iter().copied()).collect(),
         }
     }
 
@@ -219,7 +233,7 @@ mod tests {
                     class_colours = { forest = \"#102030\" }\n[layout]\nkind = \"pairs\"\nimages = \"i\"\nmasks = \"m\"\n";
         let style = SheetStyle::new(&toml::from_str(text).unwrap(), &[]);
         let expected = [("water".to_owned(), [0, 114, 178]), ("forest".to_owned(), [16, 32, 48])];
-        assert_eq!(style.legend(), expected);
+        assert_eq!(style.legend(), Legend::Classes(expected.to_vec()));
         let drawn = style.mask(&sample(Target::Class(0)), &[0, 1, 1, IGNORE]).pixels;
         assert_eq!(drawn, [expected[0].1, expected[1].1, expected[1].1, UNLABELLED]);
     }
@@ -231,8 +245,9 @@ mod tests {
         let text = "task = \"regression\"\nbands = [\"B04\"]\nclasses = [\"biomass\"]\n[layout]\nkind = \"pairs\"\n\
                     images = \"i\"\nmasks = \"m\"\n";
         let style = SheetStyle::new(&toml::from_str(text).unwrap(), &[sample(Target::Values(values))]);
-        let legend: Vec<String> = style.legend().into_iter().map(|(name, _)| name).collect();
-        assert_eq!(legend, ["biomass ≤ 2.0000", "biomass 50.0000", "biomass ≥ 98.0000"]);
+        let range =
+            ValueRange { name: "biomass".to_owned(), low: 2.0, high: 98.0, open: true, without: None };
+        assert_eq!(style.legend(), Legend::Values(range));
         let drawn = style.values(&sample(Target::Class(0)), &[2.0, 98.0, 65_535.0, f32::NAN]).pixels;
         assert_eq!(drawn, [ramp(0.0), ramp(1.0), ramp(1.0), UNLABELLED]);
     }

@@ -3,6 +3,7 @@
 
 mod chart;
 mod heat;
+mod legend;
 mod map;
 mod meaning;
 mod sheet;
@@ -14,9 +15,10 @@ use plotters::style::{Color as _, HSLColor};
 
 pub use chart::{Series, bar_chart, line_chart};
 pub use heat::heat_map;
+pub use legend::{Legend, ValueRange};
 pub use map::map_picture;
 pub use meaning::class_colours;
-pub use sheet::{Legend, Picture, sheet};
+pub use sheet::{Picture, sheet};
 
 const FONT: &str = "eosfed";
 

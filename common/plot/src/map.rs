@@ -1,23 +1,23 @@
-//! A picture of a map with its legend and a scale bar.
+//! A picture of a map with what its colours mean and a scale bar.
 
 use std::path::Path;
 
 use plotters::prelude::*;
 
-use super::sheet::{Legend, Picture};
-use super::{FONT, PlotError, register_font, save};
+use super::legend::{Legend, text_width};
+use super::sheet::Picture;
+use super::{FONT, PlotError, save};
 
 const GAP: u32 = 10;
-const ROW: u32 = 24;
-const COLUMN: u32 = 200;
-/// Most characters of a name.
-const NAME: usize = 24;
 /// Height of the line with the scale bar.
 const BAR: u32 = 34;
-/// Narrowest sheet: one name of the legend, and the bar's text.
-const NARROWEST: u32 = COLUMN + 2 * GAP;
+/// Least width of a sheet.
+const NARROWEST: u32 = 240;
+/// Small maps are enlarged by a whole number so that their longer side has about so many pixels.
+const LONGEST: u32 = 400;
+const TEXT: u32 = 15;
 
-/// Writes a map's picture, the names of its colours, and a scale bar where a pixel of the picture is known to be so
+/// Writes a map's picture, what its colours mean, and a scale bar where a pixel of the picture is known to be so
 /// many metres wide.
 ///
 /// # Errors
@@ -33,32 +33,32 @@ pub fn map_picture(
         let reason = format!("a map of {width}x{height} must have as many pixels, found {}", pixels.len());
         return Err(PlotError::Input { path: path.to_owned(), reason });
     }
-    register_font();
-    let whole = (width + 2 * GAP).max(NARROWEST);
-    let columns = ((whole - GAP) / COLUMN).max(1);
-    let names = GAP + height + GAP;
-    let bar = metres.and_then(|metres| scale_bar(*width, metres));
-    let below = names + (legend.len() as u32).div_ceil(columns) * ROW;
-    let size = (whole, below + if bar.is_some() { BAR } else { 0 });
+    let times = (LONGEST / (*width).max(*height)).max(1);
+    let (wide, high) = (width * times, height * times);
+    let bar = metres.and_then(|metres| scale_bar(wide, metres / f64::from(times)));
+    let bar_width = bar.as_ref().map_or(0, |(pixels, words)| pixels + 8 + text_width(words, TEXT));
+    let inner = wide.max(legend.width()).max(bar_width).max(NARROWEST - 2 * GAP);
+    let names = GAP + high + GAP;
+    let below = names + legend.height(inner);
+    let size = (inner + 2 * GAP, below + if bar.is_some() { BAR } else { 0 });
     let mut sheet = vec![255_u8; (size.0 * size.1 * 3) as usize];
-    for (y, line) in pixels.chunks_exact(*width as usize).enumerate() {
-        let at = (((y as u32 + GAP) * size.0 + GAP) * 3) as usize;
-        sheet[at..at + line.len() * 3].copy_from_slice(line.as_flattened());
+    for y in 0..high {
+        let row = (y / times * width) as usize;
+        let at = (((y + GAP) * size.0 + GAP) * 3) as usize;
+        let line = pixels[row..row + *width as usize].iter();
+        let repeated = line.flat_map(|pixel| std::iter::repeat_n(*pixel, times as usize)).flatten();
+        sheet[at..at + wide as usize * 3].iter_mut().zip(repeated).for_each(|(byte, value)| *byte = value);
     }
     let drawn = (|| {
         let area = BitMapBackend::with_buffer(&mut sheet, size).into_drawing_area();
-        let text = (FONT, 15).into_font().color(&BLACK);
-        for (index, (name, [r, g, b])) in legend.iter().enumerate() {
-            let index = index as u32;
-            let (x, y) = ((GAP + index % columns * COLUMN) as i32, (names + index / columns * ROW) as i32);
-            area.draw(&Rectangle::new([(x, y), (x + 14, y + 14)], RGBColor(*r, *g, *b).filled()))?;
-            // White and near white are seen by their frame.
-            area.draw(&Rectangle::new([(x, y), (x + 14, y + 14)], BLACK.mix(0.4)))?;
-            area.draw_text(&name.chars().take(NAME).collect::<String>(), &text, (x + 20, y))?;
-        }
+        // Where a map is white at its edge, its frame shows where it ends.
+        let corners = [GAP - 1, GAP + wide, GAP + high].map(|at| at as i32);
+        area.draw(&Rectangle::new([(corners[0], corners[0]), (corners[1], corners[2])], BLACK.mix(0.3)))?;
+        legend.draw(&area, (GAP, names), inner)?;
         if let Some((pixels, words)) = &bar {
             let (x, y) = (GAP as i32, (below + 8) as i32);
             area.draw(&Rectangle::new([(x, y), (x + *pixels as i32, y + 5)], BLACK.filled()))?;
+            let text = (FONT, TEXT).into_font().color(&BLACK);
             area.draw_text(words, &text, (x + *pixels as i32 + 8, y - 5))?;
         }
         area.present()?;
@@ -95,17 +95,20 @@ mod tests {
         assert_eq!(scale_bar(300, 0.0), None);
     }
 
+    fn legend() -> Legend {
+        Legend::Classes(vec![("water".to_owned(), [0, 114, 178]), ("forest".to_owned(), [0, 90, 50])])
+    }
+
     #[test]
     fn the_map_is_drawn_as_it_is_above_its_legend_and_bar() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("map.png");
         let pixels = (0..300 * 40).map(|at| [(at % 251) as u8, 7, 9]).collect();
         let picture = Picture { width: 300, height: 40, pixels };
-        let legend: Legend = vec![("water".to_owned(), [0, 114, 178]), ("forest".to_owned(), [0, 90, 50])];
-        map_picture(&path, &picture, &legend, Some(10.0)).unwrap();
+        map_picture(&path, &picture, &legend(), Some(10.0)).unwrap();
         let drawn = image::open(&path).unwrap().to_rgb8();
         let (width, height) = drawn.dimensions();
-        assert_eq!((width, height), (320, GAP + 40 + GAP + 2 * ROW + BAR));
+        assert_eq!((width, height), (320, GAP + 40 + GAP + legend().height(300) + BAR));
         assert!(
             (0..300).all(|x| drawn.get_pixel(GAP + x, GAP + 39).0 == [((39 * 300 + x) % 251) as u8, 7, 9])
         );
@@ -113,6 +116,25 @@ mod tests {
         assert!(colours.contains(&[0, 114, 178]) && colours.contains(&[0, 90, 50]));
         assert!(drawn.get_pixel(GAP + 50, height - BAR + 10).0 == [0; 3], "the bar");
         let bad = Picture { width: 3, ..picture };
-        assert!(map_picture(&path, &bad, &legend, None).is_err());
+        assert!(map_picture(&path, &bad, &legend(), None).is_err());
+    }
+
+    #[test]
+    fn a_small_map_is_enlarged_with_its_bar() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("map.png");
+        let picture = Picture { width: 20, height: 9, pixels: (0..180).map(|at| [at as u8, 7, 9]).collect() };
+        map_picture(&path, &picture, &legend(), Some(10.0)).unwrap();
+        let drawn = image::open(&path).unwrap().to_rgb8();
+        let (width, height) = drawn.dimensions();
+        assert_eq!((width, height), (420, GAP + 180 + GAP + legend().height(400) + BAR));
+        let pixel = |x: u32, y: u32| drawn.get_pixel(GAP + x, GAP + y).0;
+        assert_eq!(
+            [pixel(0, 0), pixel(19, 19), pixel(20, 0), pixel(399, 179)].map(|one| one[0]),
+            [0, 0, 1, 179]
+        );
+        // 50 m are five pixels of the map, each of them 20 wide.
+        let black = (0..width).filter(|x| drawn.get_pixel(*x, height - BAR + 10).0 == [0; 3]).count();
+        assert!((100..=102).contains(&black), "{black}");
     }
 }

@@ -4,14 +4,15 @@ use std::path::Path;
 
 use plotters::prelude::*;
 
-use super::{FONT, PlotError, register_font, save};
+use super::legend::{Legend, shortened};
+use super::{FONT, PlotError, save};
 
 /// Side of each picture on the sheet, in pixels.
 const CELL: u32 = 176;
 const GAP: u32 = 10;
 const HEADER: u32 = 34;
-const LEGEND_ROW: u32 = 24;
-const LEGEND_COLUMN: u32 = 180;
+/// Size of the titles' letters.
+const TITLE: u32 = 17;
 
 /// An RGB picture, row-major.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,10 +25,7 @@ pub struct Picture {
     pub pixels: Vec<[u8; 3]>,
 }
 
-/// Names and colours of classes.
-pub type Legend = Vec<(String, [u8; 3])>;
-
-/// Writes rows of pictures under column titles, each scaled to the same size without smoothing,
+/// Writes rows of pictures under column titles, each scaled without smoothing to fill a square along its longer side,
 /// with the legend below.
 ///
 /// # Errors
@@ -35,13 +33,11 @@ pub type Legend = Vec<(String, [u8; 3])>;
 /// or the file cannot be written.
 pub fn sheet(path: &Path, titles: &[&str], rows: &[Vec<Picture>], legend: &Legend) -> Result<(), PlotError> {
     check(path, titles, rows)?;
-    register_font();
     let columns = titles.len() as u32;
-    let width = (GAP + columns * (CELL + GAP)).max(GAP + LEGEND_COLUMN);
-    let per_row = ((width - GAP) / LEGEND_COLUMN).max(1);
-    let legend_rows = (legend.len() as u32).div_ceil(per_row);
+    let inner = (columns * (CELL + GAP) - GAP).max(legend.width());
+    let width = inner + 2 * GAP;
     let body = HEADER + rows.len() as u32 * (CELL + GAP);
-    let height = body + legend_rows * LEGEND_ROW + GAP;
+    let height = body + legend.height(inner) + GAP;
     let mut pixels = vec![255_u8; (width * height * 3) as usize];
     for (r, row) in rows.iter().enumerate() {
         for (c, picture) in row.iter().enumerate() {
@@ -51,19 +47,12 @@ pub fn sheet(path: &Path, titles: &[&str], rows: &[Vec<Picture>], legend: &Legen
     }
     let drawn = (|| {
         let area = BitMapBackend::with_buffer(&mut pixels, (width, height)).into_drawing_area();
-        let text = (FONT, 18).into_font().color(&BLACK);
+        let text = (FONT, TITLE).into_font().color(&BLACK);
         for (c, title) in titles.iter().enumerate() {
-            area.draw_text(title, &text, ((GAP + c as u32 * (CELL + GAP)) as i32, 9))?;
+            let title = shortened(title, TITLE, CELL);
+            area.draw_text(&title, &text, ((GAP + c as u32 * (CELL + GAP)) as i32, 9))?;
         }
-        let text = (FONT, 15).into_font().color(&BLACK);
-        for (index, (name, [r, g, b])) in legend.iter().enumerate() {
-            let index = index as u32;
-            let x = (GAP + index % per_row * LEGEND_COLUMN) as i32;
-            let y = (body + index / per_row * LEGEND_ROW) as i32;
-            area.draw(&Rectangle::new([(x, y), (x + 14, y + 14)], RGBColor(*r, *g, *b).filled()))?;
-            let name: String = name.chars().take(22).collect();
-            area.draw_text(&name, &text, (x + 20, y))?;
-        }
+        legend.draw(&area, (GAP, body), inner)?;
         area.present()?;
         Ok::<_, Box<dyn std::error::Error>>(())
     })();
@@ -89,14 +78,18 @@ fn check(path: &Path, titles: &[&str], rows: &[Vec<Picture>]) -> Result<(), Plot
     Ok(())
 }
 
-/// Nearest-neighbour scaling, so that single pixels and class borders stay visible.
+/// Nearest-neighbour scaling, so that single pixels and class borders stay visible. A picture that is not square stays
+/// so, in the middle of its cell.
 fn blit(target: &mut [u8], stride: u32, (left, top): (u32, u32), picture: &Picture) {
-    for y in 0..CELL {
-        for x in 0..CELL {
-            let sx = x * picture.width / CELL;
-            let sy = y * picture.height / CELL;
+    let longer = picture.width.max(picture.height);
+    let sides = [picture.width, picture.height].map(|side| (CELL * side / longer).max(1));
+    let margins = sides.map(|side| (CELL - side) / 2);
+    for y in 0..sides[1] {
+        for x in 0..sides[0] {
+            let sx = x * picture.width / sides[0];
+            let sy = y * picture.height / sides[1];
             let colour = picture.pixels[(sy * picture.width + sx) as usize];
-            let at = (((top + y) * stride + left + x) * 3) as usize;
+            let at = (((top + margins[1] + y) * stride + left + margins[0] + x) * 3) as usize;
             target[at..at + 3].copy_from_slice(&colour);
         }
     }
@@ -115,7 +108,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sheet.png");
         let rows = vec![vec![picture([9, 8, 7]), picture([1, 2, 3])]; 2];
-        let legend = vec![("forest".to_owned(), [4, 5, 6]), ("water".to_owned(), [0, 0, 250])];
+        let classes = vec![("forest".to_owned(), [4, 5, 6]), ("water".to_owned(), [0, 0, 250])];
+        let legend = Legend::Classes(classes);
         sheet(&path, &["image", "truth"], &rows, &legend).unwrap();
         let drawn = image::open(&path).unwrap().to_rgb8();
         for colour in [[9, 8, 7], [1, 2, 3], [4, 5, 6], [0, 0, 250]] {
@@ -124,12 +118,26 @@ mod tests {
     }
 
     #[test]
+    fn a_picture_that_is_not_square_stays_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sheet.png");
+        let wide = Picture { width: 4, height: 1, pixels: vec![[9, 8, 7]; 4] };
+        sheet(&path, &["image"], &[vec![wide]], &Legend::Classes(Vec::new())).unwrap();
+        let drawn = image::open(&path).unwrap().to_rgb8();
+        let count = drawn.pixels().filter(|pixel| pixel.0 == [9, 8, 7]).count();
+        assert_eq!(count, (CELL * CELL / 4) as usize);
+    }
+
+    #[test]
     fn contradictions_are_refused() {
         let path = Path::new("never.png");
         for rows in
             [vec![], vec![vec![picture([0; 3])]], vec![vec![Picture { width: 3, ..picture([0; 3]) }; 2]]]
         {
-            assert!(matches!(sheet(path, &["a", "b"], &rows, &vec![]), Err(PlotError::Input { .. })));
+            assert!(matches!(
+                sheet(path, &["a", "b"], &rows, &Legend::Classes(Vec::new())),
+                Err(PlotError::Input { .. })
+            ));
         }
     }
 }

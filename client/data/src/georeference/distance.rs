@@ -35,6 +35,21 @@ impl GeoReference {
         (metres.is_finite() && metres > 0.0).then_some(metres)
     }
 
+    /// Metres on the ground from one column to the next, as a scale bar of a picture has them. Nothing where the file
+    /// does not say the units of its coordinates.
+    #[must_use]
+    pub fn pixel_width(&self) -> Option<f64> {
+        let [a, _, _, d, _, y] = self.geotransform()?;
+        let metres = match keys::code(self, MODEL_TYPE)? {
+            PROJECTED => a.hypot(d) * self.metres_per_unit()? * self.projection_scale(y),
+            GEOGRAPHIC if keys::code(self, ANGULAR_UNITS).is_none_or(|units| DEGREES.contains(&units)) => {
+                (a * y.to_radians().cos()).hypot(d) * DEGREE
+            }
+            _ => return None,
+        };
+        (metres.is_finite() && metres > 0.0).then_some(metres)
+    }
+
     fn metres_per_unit(&self) -> Option<f64> {
         match keys::code(self, LINEAR_UNITS)? {
             9001 => Some(1.0),
@@ -84,6 +99,21 @@ mod tests {
         assert_eq!(metres(&degrees), Some((111.32 * 0.5_f64.sqrt() * 1000.0).round() / 1000.0));
         let mercator = [(MODEL_TYPE, PROJECTED), (PROJECTED_SYSTEM, WEB_MERCATOR), (LINEAR_UNITS, 9001)];
         assert_eq!(metres(&reference(10.0, [0.0, 8_399_737.89], &mercator)), Some(5.0));
+    }
+
+    #[test]
+    fn a_scale_bar_has_the_width_of_pixels() {
+        let width =
+            |reference: &GeoReference| reference.pixel_width().map(|metres| (metres * 1e3).round() / 1e3);
+        let projected = [(MODEL_TYPE, PROJECTED), (LINEAR_UNITS, 9001)];
+        let mut utm = reference(28.5, [630_000.0, 230_000.0], &projected);
+        assert_eq!(width(&utm), Some(28.5));
+        // Pixels of half the height are as wide as before.
+        utm.pixel_scale[1] = 14.25;
+        assert_eq!((width(&utm), metres(&utm)), (Some(28.5), Some(20.153)));
+        let degrees = reference(0.001, [7.0, 60.0], &[(MODEL_TYPE, GEOGRAPHIC)]);
+        assert_eq!(width(&degrees), Some(55.66));
+        assert_eq!(width(&reference(10.0, [0.0, 0.0], &[])), None);
     }
 
     #[test]

@@ -24,8 +24,9 @@ mod scenes;
 mod windows;
 
 use eosfed_common::head::HeadFile;
-use eosfed_data::{MapBand, MapKind, MapLayout};
-use eosfed_plot::{Legend, class_colours, map_picture};
+use eosfed_common::model::TargetScale;
+use eosfed_data::{GeoReference, MapBand, MapKind, MapLayout};
+use eosfed_plot::{class_colours, map_picture};
 use tch::Device;
 
 use self::decision::{Counts, Decision, THRESHOLD};
@@ -34,7 +35,7 @@ use self::mapping::MapWriter;
 use self::outputs::PixelOutputs;
 use self::pipeline::overlapped;
 use self::plan::Plan;
-use self::preview::{NO_CLASS, Preview};
+use self::preview::Preview;
 use self::scene::Scene;
 use self::windows::Windows;
 use super::error::EnsembleError;
@@ -77,6 +78,12 @@ fn kind(head: &HeadFile, decision: Decision, colours: &[[u8; 3]]) -> MapKind {
         }),
         (Decision::Class | Decision::Value, _) => MapKind::Classes(colours.to_vec()),
     }
+}
+
+/// What the values of a map are, with their unit.
+fn quantity(head: &HeadFile, target: &TargetScale) -> String {
+    let name = head.classes.first().map_or("value", String::as_str);
+    if target.unit.is_empty() { name.to_owned() } else { format!("{name} ({})", target.unit) }
 }
 
 /// Why a map has no second file.
@@ -139,18 +146,14 @@ fn map_scene(
         Decision::Class => attributes::write(&options.output, &named, &colours)?,
         Decision::Value | Decision::Several(_) => attributes::remove(&options.output)?,
     }
-    let coloured: Legend = head.file.classes.iter().cloned().zip(colours.iter().copied()).collect();
-    let legend = match decision {
-        Decision::Class => coloured,
-        Decision::Value => mapping.preview.ends(),
-        Decision::Several(_) => {
-            let without = (format!("no class of {THRESHOLD} % or more"), NO_CLASS);
-            coloured.into_iter().chain([without]).collect()
-        }
-    };
     if let Some(path) = &options.preview {
-        let metres = distance.map(|metres| metres * every as f64);
-        let colours = (decision != Decision::Value).then_some(&colours[..]);
+        let metres =
+            scene.reference().and_then(GeoReference::pixel_width).map(|metres| metres * every as f64);
+        let classes = head.file.classes.iter().cloned().zip(colours.iter().copied()).collect();
+        let (legend, colours) = match &head.file.target {
+            Some(target) => (mapping.preview.of_values(quantity(&head.file, target)), None),
+            None => (mapping.preview.of_classes(classes), Some(&colours[..])),
+        };
         map_picture(path, &mapping.preview.picture(colours), &legend, metres)?;
     }
     Ok(PredictReport {

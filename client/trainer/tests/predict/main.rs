@@ -6,19 +6,15 @@
 mod common;
 
 mod colours;
+mod features;
 mod several;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::{class, fitted, options, pixel, release, scene};
-use eosfed_common::model::BandRule;
-use eosfed_common::weights::Signature;
-use eosfed_data::{GeoReference, Limits, Raster, Split, read_raster, write_geotiff};
-use eosfed_trainer::ensemble::{
-    EncoderChoice, ExportFormat, ExportOptions, PredictOptions, PredictReport, Scenes, export_features,
-    predict_scene, predict_scenes,
-};
+use eosfed_data::{GeoReference, Limits, Raster, read_raster, write_geotiff};
+use eosfed_trainer::ensemble::{PredictOptions, PredictReport, Scenes, predict_scene, predict_scenes};
 use tch::Device;
 
 /// A head trained on the checkerboard, in `folder/head`.
@@ -469,73 +465,4 @@ fn many_scenes_are_mapped_once_and_a_damaged_one_does_not_stop_the_others() {
     let other = PredictOptions { scale: 2.0, ..options };
     let refusal = run(&other).unwrap_err().to_string();
     assert!(refusal.contains("\"scale\":1.0") && refusal.contains("\"scale\":2.0"), "{refusal}");
-}
-
-#[test]
-fn features_are_written_for_other_programs() {
-    let folder = tempfile::tempdir().unwrap();
-    let head = head(folder.path());
-    let export = |options: &dyn Fn(ExportOptions) -> ExportOptions| {
-        let all = ExportOptions {
-            release: Some(folder.path().join("release")),
-            head: None,
-            encoders: EncoderChoice::All,
-            band_rule: BandRule::ByName,
-            data: folder.path().join("data"),
-            split: Split::Test,
-            input_size: None,
-            maps: false,
-            format: ExportFormat::Safetensors,
-            output: folder.path().join("features.safetensors"),
-        };
-        export_features(&options(all), Device::Cpu, &mut |_, _| ()).unwrap()
-    };
-    let report = export(&|options| options);
-    let count = report.keys.len();
-    assert_eq!(report.encoders, ["only-nir", "only-red"]);
-    assert_eq!(report.tensors[0], ("pooled".to_owned(), vec![count, 640]));
-    assert_eq!(report.tensors[1], ("label".to_owned(), vec![count, 32, 32]));
-    let json: serde_json::Value =
-        serde_json::from_slice(&fs::read(folder.path().join("features.json")).unwrap()).unwrap();
-    assert_eq!(json["keys"].as_array().unwrap().len(), count);
-
-    let numpy = folder.path().join("numpy");
-    let fused = export(&|options| ExportOptions {
-        head: Some(head.clone()),
-        maps: true,
-        format: ExportFormat::Numpy,
-        output: numpy.clone(),
-        ..options
-    });
-    assert_eq!(fused.tensors[2], ("map.0".to_owned(), vec![count, 40, 8, 8]));
-    let bytes = fs::read(numpy.join("map_0.npy")).unwrap();
-    assert_eq!((&bytes[..6], bytes.len() % 64), (&b"\x93NUMPY"[..], count * 40 * 64 * 4 % 64));
-    let map = npyz::NpyFile::new(&bytes[..]).unwrap();
-    assert_eq!((map.shape(), map.order()), (&[count as u64, 40, 8, 8][..], npyz::Order::C));
-    let values = map.into_vec::<f32>().unwrap();
-    assert!(values.len() == count * 40 * 64 && values.iter().all(|value| value.is_finite()));
-    let labels = fs::read(numpy.join("label.npy")).unwrap();
-    let labels = npyz::NpyFile::new(&labels[..]).unwrap().into_vec::<i64>().unwrap();
-    assert!(labels.len() == count * 32 * 32 && labels.iter().all(|class| [0, 1].contains(class)));
-
-    // The file holds what the header says: the pooled features are the means of the last map.
-    let both = export(&|options| ExportOptions { maps: true, ..options });
-    let shapes = both.tensors.into_iter().filter(|(name, _)| name != "label").collect();
-    let path = folder.path().join("features.safetensors");
-    let found = read_floats(&path, &Signature(shapes));
-    let mean = found["map.3"][..1].iter().sum::<f32>();
-    assert!((found["pooled"][0] - mean).abs() < 1e-6, "one position: {} {mean}", found["pooled"][0]);
-}
-
-/// The float tensors of a file that also holds integers.
-fn read_floats(path: &Path, wanted: &Signature) -> std::collections::BTreeMap<String, Vec<f32>> {
-    let bytes = fs::read(path).unwrap();
-    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
-    let header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
-    let values = |name: &str| {
-        let range = header[name]["data_offsets"].as_array().unwrap();
-        let at = |index: usize| 8 + length + range[index].as_u64().unwrap() as usize;
-        bytes[at(0)..at(1)].chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
-    };
-    wanted.0.keys().map(|name| (name.clone(), values(name))).collect()
 }
