@@ -3,7 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use eosfed_common::head::HeadFile;
-use eosfed_data::{DataError, Dataset, SampleSource, Split};
+use eosfed_data::{SampleSource, Split};
 use tch::{Device, Tensor};
 
 use super::combine::Combiner;
