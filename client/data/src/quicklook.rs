@@ -30,12 +30,8 @@ pub fn quicklook(dataset: &Dataset, path: &Path) -> Result<(), DataError> {
     let chunks = dataset.chunks(Split::Train, &config.bands, most)?.at_most(most);
     let samples: Vec<Sample> = chunks.collect::<Result<Vec<_>, _>>()?.concat();
     let style = SheetStyle::new(config, &samples);
-    let mut pictures: Vec<Picture> = samples.iter().flat_map(|sample| style.cells(sample)).collect();
-    let blank = Picture { width: 1, height: 1, pixels: vec![[255; 3]] };
+    let pictures: Vec<Picture> = samples.iter().flat_map(|sample| style.cells(sample)).collect();
     let columns = per_row * titles.len();
-    while !pictures.len().is_multiple_of(columns) {
-        pictures.push(blank.clone());
-    }
     let rows: Vec<Vec<Picture>> = pictures.chunks(columns).map(<[Picture]>::to_vec).collect();
     let titles: Vec<&str> = titles.iter().copied().cycle().take(columns).collect();
     sheet(path, &titles, &rows, &style.legend()).map_err(|error| DataError::file(path, error))

@@ -16,6 +16,9 @@ const INDENT: u32 = 20;
 const SPACE: u32 = 18;
 /// Widest name in pixels; longer ones are cut and end with dots.
 const WIDEST: u32 = 420;
+/// More names than this get two columns, if each is at least as wide as [`HALF`].
+const MANY: usize = 8;
+const HALF: u32 = 300;
 /// Width of the bar of values.
 const BAR: u32 = 240;
 const TEXT: u32 = 15;
@@ -77,7 +80,7 @@ impl Legend {
     /// The width in pixels that it needs.
     pub(super) fn width(&self) -> u32 {
         match self {
-            Self::Classes(_) => self.column(),
+            Self::Classes(_) => self.column(0),
             Self::Values(range) => BAR.max(text_width(&range.name, TEXT).min(WIDEST)) + 2 * SPACE,
         }
     }
@@ -90,25 +93,39 @@ impl Legend {
         }
     }
 
+    /// Widest name in pixels, where the whole may be so wide. One long name does not take the place of a second column
+    /// of many.
+    fn widest(&self, width: u32) -> u32 {
+        match self {
+            Self::Classes(classes) if classes.len() > MANY && width >= 2 * HALF => {
+                (width / 2 - INDENT - SPACE).min(WIDEST)
+            }
+            Self::Classes(_) | Self::Values(_) => WIDEST,
+        }
+    }
+
     /// Width of a column of names.
-    fn column(&self) -> u32 {
+    fn column(&self, width: u32) -> u32 {
         let Self::Classes(classes) = self else { return 0 };
-        let widest = classes.iter().map(|(name, _)| text_width(name, TEXT).min(WIDEST)).max();
+        let most = self.widest(width);
+        let widest = classes.iter().map(|(name, _)| text_width(name, TEXT).min(most)).max();
         INDENT + widest.unwrap_or_default() + SPACE
     }
 
     fn columns(&self, width: u32) -> u32 {
-        (width / self.column().max(1)).max(1)
+        // Nothing is beside the last column.
+        ((width + SPACE) / self.column(width).max(1)).max(1)
     }
 
     /// Draws it with its upper left corner at a place, so wide.
     pub(super) fn draw(&self, area: Area<'_, '_>, (left, top): (u32, u32), width: u32) -> Drawn {
         match self {
             Self::Classes(classes) => {
-                let (column, columns) = (self.column(), self.columns(width));
+                let (column, columns) = (self.column(width), self.columns(width));
+                let widest = self.widest(width);
                 for (index, (name, colour)) in (0..).zip(classes) {
                     let place = (left + index % columns * column, top + index / columns * ROW);
-                    entry(area, place, name, *colour)?;
+                    entry(area, place, (name, widest), *colour)?;
                 }
                 Ok(())
             }
@@ -117,15 +134,20 @@ impl Legend {
     }
 }
 
-/// A colour and its name.
-fn entry(area: Area<'_, '_>, (left, top): (u32, u32), name: &str, [r, g, b]: [u8; 3]) -> Drawn {
+/// A colour and its name, at most so wide.
+fn entry(
+    area: Area<'_, '_>,
+    (left, top): (u32, u32),
+    (name, widest): (&str, u32),
+    [r, g, b]: [u8; 3],
+) -> Drawn {
     let (x, y) = (left as i32, top as i32);
     let swatch = [(x, y), (x + SWATCH, y + SWATCH)];
     area.draw(&Rectangle::new(swatch, RGBColor(r, g, b).filled()))?;
     // White and near white are seen by their frame.
     area.draw(&Rectangle::new(swatch, BLACK.mix(0.4)))?;
     let text = (FONT, TEXT).into_font().color(&BLACK);
-    area.draw_text(&shortened(name, TEXT, WIDEST), &text, (x + INDENT as i32, y))?;
+    area.draw_text(&shortened(name, TEXT, widest), &text, (x + INDENT as i32, y + 3))?;
     Ok(())
 }
 
@@ -153,7 +175,7 @@ impl ValueRange {
             area.draw_text(&label, &style, (x + at, bar + SWATCH + 4))?;
         }
         match without {
-            Some((name, colour)) => entry(area, (left, top + 3 * ROW), name, *colour),
+            Some((name, colour)) => entry(area, (left, top + 3 * ROW), (name, WIDEST), *colour),
             None => Ok(()),
         }
     }
@@ -174,7 +196,9 @@ mod tests {
         // No name is wider than a column.
         let legend = Legend::Classes(vec![(long.to_owned(), [0; 3]), ("a".to_owned(), [1; 3])]);
         assert_eq!((legend.columns(100), legend.height(100)), (1, 2 * ROW));
-        assert!(legend.column() <= INDENT + WIDEST + SPACE);
+        assert!(legend.column(1000) <= INDENT + WIDEST + SPACE);
+        let many = Legend::Classes((0..19).map(|at| (format!("{long} {at}"), [0; 3])).collect());
+        assert_eq!((many.columns(700), many.columns(500), many.height(700)), (2, 1, 10 * ROW));
         let short = Legend::Classes((0..30).map(|at| (format!("c{at}"), [0; 3])).collect());
         assert!(short.columns(1000) > 10 && short.height(1000) <= 3 * ROW);
     }

@@ -8,6 +8,8 @@ mod map;
 mod meaning;
 mod sheet;
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 
@@ -110,12 +112,16 @@ fn register_font() {
     });
 }
 
-/// Draws into a temporary file beside `path` and renames it, so that a half-drawn picture is never seen.
+/// Draws into a temporary file beside `path` and renames it, so that a half-drawn picture is never seen. All may read it.
 fn save(path: &Path, size: (u32, u32), pixels: &[u8]) -> Result<(), PlotError> {
     let write = |reason: String| PlotError::Write { path: path.to_owned(), reason };
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    let file =
-        tempfile::Builder::new().suffix(".png").tempfile_in(folder).map_err(|e| write(e.to_string()))?;
+    let public = Permissions::from_mode(0o644);
+    let file = tempfile::Builder::new()
+        .suffix(".png")
+        .permissions(public)
+        .tempfile_in(folder)
+        .map_err(|e| write(e.to_string()))?;
     image::save_buffer(file.path(), pixels, size.0, size.1, image::ExtendedColorType::Rgb8)
         .map_err(|e| write(e.to_string()))?;
     file.persist(path).map_err(|e| write(e.to_string()))?;

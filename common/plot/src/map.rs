@@ -68,10 +68,12 @@ pub fn map_picture(
     save(path, size, &sheet)
 }
 
-/// Length in pixels and words of a bar of 1, 2 or 5 times a power of ten metres, at most a third of the width.
-/// `None` if not even a metre of such a number fits.
+/// Length in pixels and words of a bar of 1, 2 or 5 times a power of ten metres: at most a third of the map's width,
+/// or of narrow maps as long as a bar that can be read.
 fn scale_bar(width: u32, metres: f64) -> Option<(u32, String)> {
-    let most = f64::from(width) * metres / 3.0;
+    /// Most pixels of a bar below narrow maps.
+    const SHORT: f64 = 100.0;
+    let most = (f64::from(width) / 3.0).max(SHORT) * metres;
     if !(most.is_finite() && most > 0.0) {
         return None;
     }
@@ -90,7 +92,7 @@ mod tests {
     fn a_bar_has_a_round_length_that_fits() {
         assert_eq!(scale_bar(1000, 10.0), Some((200, "2 km".to_owned())));
         assert_eq!(scale_bar(300, 0.5), Some((100, "50 m".to_owned())));
-        assert_eq!(scale_bar(90, 30.0), Some((17, "500 m".to_owned())));
+        assert_eq!(scale_bar(9, 30.0), Some((67, "2 km".to_owned())), "longer than the map");
         assert_eq!(scale_bar(300, f64::NAN), None);
         assert_eq!(scale_bar(300, 0.0), None);
     }

@@ -29,7 +29,7 @@ pub struct Picture {
 /// with the legend below.
 ///
 /// # Errors
-/// If a row does not have one picture for each title, the number of pixels does not match a picture's size,
+/// If a row has no picture or more than titles, the number of pixels does not match a picture's size,
 /// or the file cannot be written.
 pub fn sheet(path: &Path, titles: &[&str], rows: &[Vec<Picture>], legend: &Legend) -> Result<(), PlotError> {
     check(path, titles, rows)?;
@@ -52,6 +52,16 @@ pub fn sheet(path: &Path, titles: &[&str], rows: &[Vec<Picture>], legend: &Legen
             let title = shortened(title, TITLE, CELL);
             area.draw_text(&title, &text, ((GAP + c as u32 * (CELL + GAP)) as i32, 9))?;
         }
+        // Where a picture is white at its edge, its frame shows where it ends.
+        for (r, row) in rows.iter().enumerate() {
+            for (c, picture) in row.iter().enumerate() {
+                let (sides, margins) = fitted(picture);
+                let left = (GAP + c as u32 * (CELL + GAP) + margins[0]) as i32 - 1;
+                let top = (HEADER + r as u32 * (CELL + GAP) + margins[1]) as i32 - 1;
+                let end = (left + sides[0] as i32 + 1, top + sides[1] as i32 + 1);
+                area.draw(&Rectangle::new([(left, top), end], BLACK.mix(0.2)))?;
+            }
+        }
         legend.draw(&area, (GAP, body), inner)?;
         area.present()?;
         Ok::<_, Box<dyn std::error::Error>>(())
@@ -66,7 +76,7 @@ fn check(path: &Path, titles: &[&str], rows: &[Vec<Picture>]) -> Result<(), Plot
         return fail("there are no pictures".to_owned());
     }
     for (index, row) in rows.iter().enumerate() {
-        if row.len() != titles.len() {
+        if row.is_empty() || row.len() > titles.len() {
             return fail(format!("row {index} has `{}` pictures for {} titles", row.len(), titles.len()));
         }
         for Picture { width, height, pixels } in row {
@@ -78,12 +88,17 @@ fn check(path: &Path, titles: &[&str], rows: &[Vec<Picture>]) -> Result<(), Plot
     Ok(())
 }
 
+/// Width and height of a picture in its cell, and the space to its left and above it.
+fn fitted(picture: &Picture) -> ([u32; 2], [u32; 2]) {
+    let longer = picture.width.max(picture.height);
+    let sides = [picture.width, picture.height].map(|side| (CELL * side / longer).max(1));
+    (sides, sides.map(|side| (CELL - side) / 2))
+}
+
 /// Nearest-neighbour scaling, so that single pixels and class borders stay visible. A picture that is not square stays
 /// so, in the middle of its cell.
 fn blit(target: &mut [u8], stride: u32, (left, top): (u32, u32), picture: &Picture) {
-    let longer = picture.width.max(picture.height);
-    let sides = [picture.width, picture.height].map(|side| (CELL * side / longer).max(1));
-    let margins = sides.map(|side| (CELL - side) / 2);
+    let (sides, margins) = fitted(picture);
     for y in 0..sides[1] {
         for x in 0..sides[0] {
             let sx = x * picture.width / sides[0];
@@ -131,9 +146,12 @@ mod tests {
     #[test]
     fn contradictions_are_refused() {
         let path = Path::new("never.png");
-        for rows in
-            [vec![], vec![vec![picture([0; 3])]], vec![vec![Picture { width: 3, ..picture([0; 3]) }; 2]]]
-        {
+        for rows in [
+            vec![],
+            vec![vec![]],
+            vec![vec![picture([0; 3]); 3]],
+            vec![vec![Picture { width: 3, ..picture([0; 3]) }; 2]],
+        ] {
             assert!(matches!(
                 sheet(path, &["a", "b"], &rows, &Legend::Classes(Vec::new())),
                 Err(PlotError::Input { .. })

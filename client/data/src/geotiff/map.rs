@@ -121,7 +121,8 @@ fn metadata(kind: &MapKind) -> Option<String> {
     for (at, MapBand { name, unit }) in bands.iter().enumerate() {
         for (item, role, text) in [("DESCRIPTION", "description", name), ("UNITTYPE", "unittype", unit)] {
             if !text.is_empty() {
-                let text = escaped(text);
+                // GDAL reads the XML, and what is escaped in its texts again.
+                let text = escaped(&escaped(text));
                 let _ =
                     writeln!(items, "  <Item name=\"{item}\" sample=\"{at}\" role=\"{role}\">{text}</Item>");
             }
@@ -201,7 +202,7 @@ mod tests {
     #[test]
     fn a_big_tiff_reads_back_with_all_of_its_bands() {
         let folder = tempfile::tempdir().unwrap();
-        let kind = MapKind::Percents(["water", "forêt"].map(str::to_owned).to_vec());
+        let kind = MapKind::Percents(["water", "forêt & <x>"].map(str::to_owned).to_vec());
         let layout = MapLayout { width: 300, height: 20, kind, reference: None };
         let pixel = |band: usize, column: usize, x: usize| ((column * MAP_TILE + x) % 90 + band) as f32;
         let plane = |band: usize, column: usize| {
@@ -228,7 +229,7 @@ mod tests {
             let text = String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned();
             assert!(
                 text.contains(
-                    "<Item name=\"DESCRIPTION\" sample=\"1\" role=\"description\">for&#234;t</Item>"
+                    "<Item name=\"DESCRIPTION\" sample=\"1\" role=\"description\">for&amp;#234;t &amp;amp; &amp;lt;x&amp;gt;</Item>"
                 )
             );
             assert!(text.contains("<Item name=\"UNITTYPE\" sample=\"0\" role=\"unittype\">%</Item>"));

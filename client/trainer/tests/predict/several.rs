@@ -178,7 +178,9 @@ fn each_class_has_a_band_with_its_probability() {
     assert!(!folder.path().join("map.tif.aux.xml").exists());
     let bytes = fs::read(folder.path().join("map.tif")).unwrap();
     let text = String::from_utf8_lossy(&bytes);
-    assert!(text.contains("role=\"description\">&#233;t&#233; &amp; &lt;striped&gt;</Item>"));
+    assert!(
+        text.contains("role=\"description\">&amp;#233;t&amp;#233; &amp;amp; &amp;lt;striped&amp;gt;</Item>")
+    );
     assert!(text.contains("sample=\"1\" role=\"unittype\">%</Item>"));
     assert_eq!(&fs::read(folder.path().join("map.png")).unwrap()[1..4], b"PNG");
     let options = PredictOptions { confidence: true, ..whole(folder.path(), &head) };
