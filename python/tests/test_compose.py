@@ -34,6 +34,7 @@ def make_head(
         "composition": composition,
         "task": "classification",
         "classes": ["a", "b"],
+        "class_colours": {"a": "#0072b2"},
         "target": None,
         "input_size": None,
         "imagery": {"tile": [64, 96], "ground_sampling_distance": 10.0},

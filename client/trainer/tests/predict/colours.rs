@@ -26,8 +26,8 @@ fn colours_go_from_the_data_set_with_the_head_to_the_map() {
     let folder = tempfile::tempdir().unwrap();
     let release = release(&folder.path().join("release"));
     let data = scene(&folder.path().join("data"), 0, "validation = 0.0\ntest = 0.3\nseed = 2");
-    // The second class would have the first colour of the palette, and it is given to the first.
-    let colours = "class_colours = { dark = \"#d55e00\" }\n[layout]";
+    // The first class would have the first colour of the palette, and it is given to the second.
+    let colours = "class_colours = { light = \"#d55e00\" }\n[layout]";
     let text = fs::read_to_string(&data).unwrap();
     fs::write(&data, text.replace("[layout]", colours)).unwrap();
     let head = folder.path().join("head");
@@ -36,15 +36,15 @@ fn colours_go_from_the_data_set_with_the_head_to_the_map() {
     fitted(&options).unwrap();
     let path = head.join("head.json");
     let mut json: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    assert_eq!(json["class_colours"], serde_json::json!({ "dark": "#d55e00" }));
+    assert_eq!(json["class_colours"], serde_json::json!({ "light": "#d55e00" }));
 
     image(&folder.path().join("scene.tif"), 96, 64);
     let options = whole(folder.path(), &head);
     let mapped = |options: &PredictOptions| predict_scene(options, Device::Cpu, &mut |_, _| ());
     mapped(&options).unwrap();
     let [dark, light] = palette(&options.output);
-    assert_eq!(dark, [213, 94, 0]);
-    assert!(light != dark && light != [0; 3], "{light:?}");
+    assert_eq!(light, [213, 94, 0]);
+    assert!(dark != light && dark != [0; 3], "{dark:?}");
     let names = fs::read_to_string(folder.path().join("map.tif.aux.xml")).unwrap();
     assert!(names.contains("<F>213</F><F>94</F><F>0</F></Row>"), "{names}");
     let preview = read_raster(&folder.path().join("map.png"), &Limits::default()).unwrap();
