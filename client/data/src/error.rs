@@ -50,6 +50,15 @@ pub enum DataError {
         /// The differences.
         findings: Vec<String>,
     },
+    /// Files contradict each other or the description, or parts share what they must not, and the data set is strict about
+    /// it.
+    #[error("{path}: must be free of contradictions (`strict = true`), found:{}", listing(.findings), path = path.display())]
+    Contradicted {
+        /// The data set.
+        path: PathBuf,
+        /// The contradictions.
+        findings: Vec<String>,
+    },
     /// The data set cannot serve the request.
     #[error("{path}: {reason}", path = path.display())]
     Unfit {

@@ -5,6 +5,7 @@
 
 mod bandcheck;
 mod config;
+mod contents;
 mod crop;
 mod dataset;
 mod error;
@@ -31,14 +32,14 @@ mod xml;
 pub use bandcheck::{
     BandReport, Finding, Moments, OpticalUnit, Rule, Scaling, Severity, check_bands, compare_moments,
 };
-pub use config::{DatasetConfig, Layout, OneOrMany, SplitBy, SplitConfig, Where};
+pub use config::{DatasetConfig, FileBand, Layout, OneOrMany, SplitBy, SplitConfig, Where};
 pub use crop::{CropReport, Window, crop, crop_mask};
 pub use dataset::{Chunks, Dataset, Loaded, description};
 pub use error::DataError;
 pub use files::has_ending;
 pub use georeference::{Agreement, Difference, GeoReference, Grid, TOLERANCE as GRID_TOLERANCE};
 pub use geotiff::{
-    BaselineOffset, FileScaling, Format, FormatLimits, Formats, GeoTiff, MAP_TILE, MapBand, MapKind,
+    BaselineOffset, Complex, FileScaling, Format, FormatLimits, Formats, GeoTiff, MAP_TILE, MapBand, MapKind,
     MapLayout, PutTile, formats, write_geotiff, write_map,
 };
 pub use guess::{Proposal, propose};

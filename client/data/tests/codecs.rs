@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
 mod common;
+#[path = "common/fax_rows.rs"]
+mod fax_rows;
 
 use std::io::Write as _;
 use std::path::Path;
@@ -202,27 +204,93 @@ fn webp_without_loss_is_read_and_its_shape_must_be_that_of_the_tile() {
     assert!(said.contains("10x10 pixels and 3 bands, found `8x8`"), "{said}");
 }
 
+/// Each of CCITT's codings of a tile of black (1) and white pixels: compression, options of T.4, and the bytes.
+fn ccitt(tile: &[u8]) -> [(u32, u32, Vec<u8>); 5] {
+    let rows = || tile.chunks(TILE);
+    [
+        (2, 0, fax_rows::rle(rows())),
+        (3, 0, fax_rows::t4(rows(), false)),
+        (3, 4, fax_rows::t4(rows(), true)),
+        (3, 1, fax_rows::two_dimensions(rows())),
+        (4, 0, fax_rows::t6(rows())),
+    ]
+}
+
 #[test]
-fn ccitt_is_read_in_both_orders_of_bits() {
-    use fax::encoder::Encoder;
-    use fax::{Color, VecWriter};
+fn ccitt_is_read_in_every_coding_and_both_orders_of_bits() {
     let folder = Folder::new();
-    let black = |x: usize, y: usize, _: usize| u8::from((x / 3 + y).is_multiple_of(3));
-    let pack = |tile: &Vec<u8>| {
-        let mut encoder = Encoder::new(VecWriter::new());
-        for row in tile.chunks(TILE) {
-            let colours = row.iter().map(|bit| if *bit == 1 { Color::Black } else { Color::White });
-            encoder.encode_line(colours, TILE as u32).unwrap();
+    // Rows that are all white, all black, begin with black, are like the one before, and are unlike it.
+    let patterns: [fn(usize, usize, usize) -> u8; 5] = [
+        |x, y, _| u8::from((x / 3 + y).is_multiple_of(3)),
+        |_, y, _| u8::from(y % 2 == 0),
+        |x, y, _| u8::from(x < 2 + y / 3),
+        |x, y, _| u8::from((x * 7 + y * 13) % 5 < 2),
+        |_, _, _| 0,
+    ];
+    for (number, black) in patterns.into_iter().enumerate() {
+        let wanted = expected(1, |x, y, band| black(x, y, band).into());
+        let packed: Vec<_> = tiles(1, black).iter().map(|tile| ccitt(tile)).collect();
+        for coding in 0..5 {
+            let (compression, options, _) = packed[0][coding];
+            let stored: Vec<Vec<u8>> = packed.iter().map(|tile| tile[coding].2.clone()).collect();
+            let options = |file: Tiff| match compression {
+                3 => file.tag(Tag::Unknown(292), &[options]),
+                _ => file,
+            };
+            let file = options(tiled(compression, 1, 1, stored.clone()));
+            let found = read(&folder.tiff(&file)).unwrap().data;
+            assert_eq!(found, wanted, "coding {coding} of pattern {number}");
+            let reversed: Vec<Vec<u8>> =
+                stored.iter().map(|tile| tile.iter().map(|byte| byte.reverse_bits()).collect()).collect();
+            let file = options(tiled(compression, 1, 1, reversed)).tag(Tag::FillOrder, &[2]);
+            assert_eq!(read(&folder.tiff(&file)).unwrap().data, wanted, "coding {coding}, reversed");
+            // Cut short: the end marks of T.4 and T.6 are not needed.
+            let lengths = if number == 3 { stored[0].len().saturating_sub(10) } else { 0 };
+            for length in 1..lengths {
+                let mut cut = stored.clone();
+                cut[0].truncate(length);
+                let said =
+                    read(&folder.tiff(&options(tiled(compression, 1, 1, cut)))).unwrap_err().to_string();
+                assert!(said.contains("its CCITT stream must have 10 rows"), "coding {coding}: {said}");
+            }
         }
-        encoder.finish().unwrap().finish()
-    };
-    let packed: Vec<Vec<u8>> = tiles(1, black).iter().map(pack).collect();
-    let wanted = expected(1, |x, y, band| black(x, y, band).into());
-    let file = tiled(4, 1, 1, packed.clone());
-    assert_eq!(read(&folder.tiff(&file)).unwrap().data, wanted);
-    let reversed = packed.iter().map(|tile| tile.iter().map(|byte| byte.reverse_bits()).collect()).collect();
-    let file = tiled(4, 1, 1, reversed).tag(Tag::FillOrder, &[2]);
-    assert_eq!(read(&folder.tiff(&file)).unwrap().data, wanted);
+    }
+}
+
+/// Long runs have makeup codes, of which those over 2,560 are repeated.
+#[test]
+fn long_runs_of_ccitt_are_read() {
+    const LONG: usize = 6000;
+    let folder = Folder::new();
+    let black = |x: usize| u8::from(!(100..5300).contains(&x));
+    let row: Vec<u8> = (0..LONG).map(black).collect();
+    let rows = || std::iter::repeat_n(&row[..], HEIGHT);
+    for (compression, bytes) in
+        [(2, fax_rows::rle(rows())), (3, fax_rows::t4(rows(), false)), (4, fax_rows::t6(rows()))]
+    {
+        let file = Tiff::new(bytes).tag(Tag::Compression, &[compression]).tag(Tag::BitsPerSample, &[1]);
+        let found = read(&folder.tiff(&file.tag(Tag::ImageWidth, &[LONG as u32]))).unwrap();
+        let wanted: Vec<f32> = rows().flatten().map(|bit| f32::from(*bit)).collect();
+        assert!(found.data == wanted, "{compression}");
+    }
+}
+
+/// Whatever the bits are, memory is that of the rows, and every row has its width or is an error.
+#[test]
+fn damaged_ccitt_never_panics() {
+    let folder = Folder::new();
+    let black = |x: usize, y: usize, _: usize| u8::from((x * 7 + y * 13) % 5 < 2);
+    let tile = &tiles(1, black)[0];
+    for (compression, options, bytes) in ccitt(tile) {
+        for at in 0..bytes.len() * 8 {
+            let mut damaged = bytes.clone();
+            damaged[at / 8] ^= 1 << (at % 8);
+            let file = tiled(compression, 1, 1, vec![damaged; 4]).tag(Tag::Unknown(292), &[options]);
+            if let Ok(found) = read(&folder.tiff(&file)) {
+                assert_eq!(found.data.len(), WIDTH * HEIGHT);
+            }
+        }
+    }
 }
 
 /// Numbers of a few bits, the first one in the highest bits; each row begins at a byte.

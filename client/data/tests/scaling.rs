@@ -180,6 +180,41 @@ fn baselines_of_sentinel_2_are_told_apart() {
     assert!(twice.to_string().contains("baseline_offset"), "{twice}");
 }
 
+/// Under `strict`, baselines that contradict each other or the description are an error when the data set is opened.
+#[test]
+fn contradicting_baselines_are_an_error_under_strict() {
+    let late = ("1.tif", of_baseline(2000, "05.10"));
+    let early = ("2.tif", of_baseline(1000, "03.01"));
+    let removed = "scale = 0.0001\noffset = -0.1";
+    let alone = |file: &(&'static str, Tiff)| vec![file.clone()];
+    let both = vec![late.clone(), early.clone()];
+    for (files, lines, words) in [
+        (&both, "", &["1 of baseline 03.01", "a/2.tif", "1 of baseline 05.10", "a/1.tif", "\"remove\""][..]),
+        (&both, removed, &["before and since 04.00"]),
+        (&alone(&late), "", &["1000 larger", "1 of baseline 05.10", "a/1.tif", "\"keep\""]),
+        (&alone(&early), removed, &["takes 1000 away from them", "1 of baseline 03.01", "a/2.tif"]),
+    ] {
+        let said = dataset(files, &format!("strict = true\n{lines}")).1.err().unwrap().to_string();
+        let mut all = ["dataset.toml", "`strict = true`"].iter().chain(words);
+        assert!(all.all(|word| said.contains(word)), "{said}");
+        let warned = warnings(files, lines);
+        assert!(
+            warned.len() == 1 && warned[0].contains("baseline"),
+            "a warning without `strict`: {warned:?}"
+        );
+    }
+    for (files, lines) in [
+        (&both, "baseline_offset = \"remove\""),
+        (&both, "baseline_offset = \"keep\""),
+        (&alone(&late), removed),
+        (&alone(&early), ""),
+        (&vec![("1.tif", image(0))], ""),
+    ] {
+        let opened = dataset(files, &format!("strict = true\n{lines}")).1;
+        assert!(opened.is_ok(), "{lines}: {:?}", opened.err());
+    }
+}
+
 #[test]
 fn nothing_is_subtracted_from_bands_of_other_things_than_light() {
     let folder = tempfile::tempdir().unwrap();

@@ -10,7 +10,7 @@ const INTRODUCTION: &str = "\
 # Image files
 
 What the programs read, as `eosfed-client data formats` prints it. Every other file is refused with the
-tag, the value found and a `gdal_translate` command that converts it.
+tag, the value found and a command that converts it.
 
 ";
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Display;
 
-use eosfed_common::model::Task;
+use eosfed_common::model::{MAX_BANDS, Task};
 use eosfed_common::printable::{MAX_NAME, Printable};
 
 use super::pattern::{BAND, CLASS, Pattern};
@@ -66,7 +66,17 @@ fn bands(config: &DatasetConfig, report: &mut Report) {
     let is_band = |name: &&String| {
         (1..=32).contains(&name.len()) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
     };
-    report.rule((1..=64).contains(&bands.len()), "bands", "1 to 64 names, or `sensor` given", bands.len());
+    let rule = format!(
+        "1 to {MAX_BANDS} names, or `sensor` given; of files with more bands, `file_bands` takes some"
+    );
+    report.rule((1..=MAX_BANDS).contains(&bands.len()), "bands", rule, bands.len());
+    let chosen = &config.file_bands;
+    let as_many = chosen.is_empty() || chosen.len() == bands.len();
+    report.rule(as_many, "file_bands", format!("one for each of the {} `bands`", bands.len()), chosen.len());
+    let repeated = (1..chosen.len()).find(|at| chosen[..*at].contains(&chosen[*at]));
+    if let Some(at) = repeated {
+        report.rule(false, "file_bands", "without repetition", &chosen[at]);
+    }
     if let Some(bad) = bands.iter().find(|name| !is_band(name)) {
         report.rule(false, "bands", "of letters, digits and `_`, at most 32", bad.escape_debug());
     }
@@ -121,6 +131,8 @@ fn numbers(config: &DatasetConfig, report: &mut Report) {
     }
     let once = config.file_scaling.is_none() || !remove;
     report.rule(once, "baseline_offset", "`keep` or absent where `file_scaling` is given", "remove");
+    let marker = config.nodata.filter(|marker| config.complex.is_some() && *marker != 0.0);
+    report.rule(marker.is_none(), "nodata", "0 or absent beside `complex`", marker.unwrap_or_default());
     report.rule((0.0..=1.0).contains(share), "max_corrupt_share", "between 0 and 1", share);
 }
 

@@ -1,6 +1,7 @@
 //! `dataset.toml`: an institution's description of its imagery. All broken rules are reported at once.
 
 mod check;
+mod file_band;
 mod layout;
 mod pattern;
 mod valid;
@@ -14,13 +15,14 @@ use eosfed_common::model::{NamedBand, Task};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use file_band::FileBand;
 pub use layout::{Layout, OneOrMany, Where};
 pub(crate) use pattern::{BAND, CLASS, Parts, Pattern};
 pub(crate) use valid::ValidRule;
 
 use crate::bandcheck::Scaling;
 use crate::error::DataError;
-use crate::geotiff::{BaselineOffset, FileScaling, Numbers};
+use crate::geotiff::{BaselineOffset, Complex, FileScaling, Numbers};
 
 /// How samples are assigned to parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -77,11 +79,18 @@ pub struct DatasetConfig {
     #[serde(default)]
     #[schemars(extend("x-rule" = "1 to 64 distinct names of letters, digits and `_`, at most 32 long; or `sensor`"))]
     pub bands: Vec<String>,
+    /// The bands of the files that `bands` are, if not all of them in their order: by number from 1, by description, or by
+    /// wavelength (`665 nm`: the nearest band, at most 10 nm away). Only these are read. Of several files whose bands are
+    /// stacked, numbers count through all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-rule" = "one for each of `bands`"))]
+    pub file_bands: Vec<FileBand>,
     /// Properties of bands that this system does not know by name.
     #[serde(default)]
     #[schemars(extend("x-rule" = "each about a band of `bands`"))]
     pub band_info: BTreeMap<String, BandInfo>,
-    /// Whether bands that contradict their pixels are an error. Otherwise they are a warning.
+    /// Whether it is an error, and not a warning, that bands contradict their pixels, that Sentinel-2 processing baselines
+    /// contradict each other or the description, or that parts share ground, files or pixels.
     #[serde(default)]
     pub strict: bool,
     /// Names of the classes in the order of their indices; in regression the target's name alone.
@@ -100,7 +109,12 @@ pub struct DatasetConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-rule" = "conditions joined by `and`; not beside `nodata` or `baseline_offset = \"remove\"`"))]
     pub valid: Option<String>,
+    /// What complex numbers of images become, as radar processors write them before they are calibrated: the amplitude, or the
+    /// amplitude in decibels; default: files with them are refused. `scale` and `offset` are applied to the result.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub complex: Option<Complex>,
     /// Pixels with this value in any band are invalid, besides those that the file declares.
+    #[schemars(extend("x-rule" = "beside `complex`, 0 only: an amplitude of 0"))]
     pub nodata: Option<f64>,
     /// Pixels of a target raster with this value have no target, besides those that the file declares.
     #[schemars(extend("x-rule" = "only for regression"))]
@@ -205,6 +219,7 @@ impl DatasetConfig {
             file_scaling: self.file_scaling,
             applied_later: self.scaling(),
             baseline_offset: self.baseline_offset,
+            complex: self.complex,
             nodata: self.nodata.map(|value| value as f32),
             stated: None,
         }

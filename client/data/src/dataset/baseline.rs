@@ -2,9 +2,11 @@
 //! reflectance: files say which they are.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use super::Dataset;
 use super::grids::Header;
+use crate::error::DataError;
 use crate::geotiff::{Baseline, FileScaling};
 
 /// A note that is shown only beside one about later baselines.
@@ -15,6 +17,8 @@ const LATER: &str = "images are of Sentinel-2 processing baseline 04.00 or later
 const MIXED: &str = "images are of Sentinel-2 processing baselines before and since 04.00, whose numbers differ by 1000 for the \
                      same reflectance; write `baseline_offset = \"remove\"` in dataset.toml, or `\"keep\"` if that difference \
                      was removed before";
+const NOT_THERE: &str = "images are of a Sentinel-2 processing baseline before 04.00, to whose numbers nothing was added, and `offset` \
+                         takes 1000 away from them; take it out of dataset.toml";
 /// A note that is shown only beside one about earlier baselines.
 const REMOVED: &str =
     "images are of Sentinel-2 processing baseline 04.00 or later, and `offset` takes 1000 away";
@@ -23,32 +27,88 @@ const NEAR: f64 = 1e-3;
 
 impl Dataset {
     /// A note about the baselines of the files of a stack, if they have to be told apart.
-    pub(super) fn baseline_note(&self, headers: &[Header]) -> Option<String> {
-        let config = &self.config;
-        if config.baseline_offset.is_some() || config.file_scaling == Some(FileScaling::Apply) {
+    ///
+    /// # Errors
+    /// Under `strict`, if they contradict each other or the description.
+    pub(super) fn baseline_note(
+        &self,
+        paths: &[PathBuf],
+        headers: &[Header],
+    ) -> Result<Option<String>, DataError> {
+        let known = || {
+            let files = paths.iter().map(PathBuf::as_path).zip(headers);
+            files.filter_map(|(path, header)| Some((path, header.baseline?)))
+        };
+        if self.config.strict
+            && let Some(contradiction) = self.contradicting_baselines(known())
+        {
+            return Err(DataError::Contradicted { path: self.path.clone(), findings: vec![contradiction] });
+        }
+        Ok(self.note_of(known().map(|(_, baseline)| baseline)))
+    }
+
+    fn note_of(&self, mut found: impl Iterator<Item = Baseline>) -> Option<String> {
+        if self.baselines_are_settled() {
             return None;
         }
-        let mut found = headers.iter().filter_map(|header| header.baseline);
-        let first = found.next()?;
-        let later = first >= Baseline::WITH_OFFSET;
-        let needed = -Baseline::OFFSET * config.scale;
-        let removed = (config.offset - needed).abs() <= NEAR * needed.abs();
-        Some(match (later, found.all(|other| (other >= Baseline::WITH_OFFSET) == later)) {
-            (_, false) => MIXED.to_owned(),
-            (false, true) => EARLIER.to_owned(),
+        let later = found.next()?.has_offset();
+        let removed = self.offset_is_removed();
+        let note = match (later, found.all(|other| other.has_offset() == later)) {
+            (_, false) => MIXED,
+            (false, true) if removed => NOT_THERE,
+            (false, true) => EARLIER,
             // Beside earlier images, this is a note too.
-            (true, true) if removed => REMOVED.to_owned(),
-            (true, true) => LATER.to_owned(),
-        })
+            (true, true) if removed => REMOVED,
+            (true, true) => LATER,
+        };
+        Some(note.to_owned())
+    }
+
+    /// What is contradicted by the baselines of images, with how many they are and one of each kind.
+    pub(super) fn contradicting_baselines<'a>(
+        &self,
+        images: impl Iterator<Item = (&'a Path, Baseline)>,
+    ) -> Option<String> {
+        if self.baselines_are_settled() {
+            return None;
+        }
+        let mut kinds: [Option<(usize, &Path, Baseline)>; 2] = [None; 2];
+        for (path, baseline) in images {
+            let kind = kinds[usize::from(baseline.has_offset())].get_or_insert((0, path, baseline));
+            kind.0 += 1;
+        }
+        let said = |kind: Option<(usize, &Path, Baseline)>| {
+            let (count, path, baseline) = kind?;
+            let path = self.path.parent().and_then(|root| path.strip_prefix(root).ok()).unwrap_or(path);
+            Some(format!("{count} of baseline {baseline} and the like (`{}`)", path.display()))
+        };
+        let [earlier, later] = kinds.map(said);
+        match (earlier, later, self.offset_is_removed()) {
+            (Some(earlier), Some(later), _) => Some(format!("{MIXED}; found {earlier} and {later}")),
+            (Some(earlier), None, true) => Some(format!("{NOT_THERE}; found {earlier}")),
+            (None, Some(later), false) => Some(format!("{LATER}; found {later}")),
+            _ => None,
+        }
+    }
+
+    /// Whether the description says what is done about them.
+    fn baselines_are_settled(&self) -> bool {
+        self.config.baseline_offset.is_some() || self.config.file_scaling == Some(FileScaling::Apply)
+    }
+
+    /// Whether `offset` takes away what later baselines have added.
+    fn offset_is_removed(&self) -> bool {
+        let needed = -Baseline::OFFSET * self.config.scale;
+        (self.config.offset - needed).abs() <= NEAR * needed.abs()
     }
 }
 
 /// Notes about all samples together.
 pub(crate) fn joined(notes: &BTreeSet<String>) -> Vec<String> {
     let has = |note: &str| notes.contains(note);
-    let mixed = has(MIXED) || (has(EARLIER) && (has(LATER) || has(REMOVED)));
-    let own = [EARLIER, LATER, REMOVED, MIXED];
+    let mixed = has(MIXED) || ((has(EARLIER) || has(NOT_THERE)) && (has(LATER) || has(REMOVED)));
+    let own = [EARLIER, LATER, NOT_THERE, REMOVED, MIXED];
     let others = notes.iter().filter(|note| !own.contains(&note.as_str())).cloned();
-    let said = if mixed { Some(MIXED) } else { has(LATER).then_some(LATER) };
+    let said = if mixed { Some(MIXED) } else { [LATER, NOT_THERE].into_iter().find(|note| has(note)) };
     others.chain(said.map(str::to_owned)).collect()
 }

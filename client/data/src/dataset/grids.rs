@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::error::DataError;
 use crate::georeference::{Agreement, GeoReference, Grid};
-use crate::geotiff::Baseline;
+use crate::geotiff::{BandName, Baseline};
 use crate::raster::Raster;
 
 /// What a file says about its raster.
@@ -20,12 +20,21 @@ pub(super) struct Header {
     pub(super) reference: Option<GeoReference>,
     /// The processing baseline of the Sentinel-2 product, if the file says it.
     pub(super) baseline: Option<Baseline>,
+    /// What it says of each of its bands; empty if it says nothing of any, or if it does not matter.
+    pub(super) names: Vec<BandName>,
 }
 
 impl Header {
     /// The grid that it lies on.
     pub(super) fn grid(&self) -> Grid {
         Grid::new(self.size[0], self.size[1], self.reference.as_ref())
+    }
+
+    /// What it says of each band, also where that is nothing.
+    pub(super) fn name_of_each_band(&self) -> Vec<BandName> {
+        let mut names = self.names.clone();
+        names.resize(self.bands, BandName::default());
+        names
     }
 
     /// In metres, if the file has it.
@@ -42,6 +51,7 @@ impl From<&Raster> for Header {
             bands: raster.bands,
             reference: raster.reference.clone(),
             baseline: None,
+            names: Vec::new(),
         }
     }
 }

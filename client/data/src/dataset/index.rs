@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Dataset;
 use super::scene::SceneFiles;
+use super::survey::Findings;
 use super::tiles::{Corner, Tiling};
 use crate::error::DataError;
 use crate::files::stamp;
@@ -25,9 +26,14 @@ const MOST_BYTES: u64 = 256 << 20;
 #[serde(deny_unknown_fields)]
 pub(super) struct TileIndex {
     scenes: BTreeMap<String, Vec<Corner>>,
+    /// What is wrong with the data set as a whole, with a digest of what that depends on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    findings: Option<(String, Findings)>,
     /// The entries that this data set has asked for.
     #[serde(skip)]
     asked: BTreeMap<String, Vec<Corner>>,
+    #[serde(skip)]
+    news: bool,
 }
 
 impl TileIndex {
@@ -40,7 +46,7 @@ impl TileIndex {
 
     /// Writes what was asked for, if that is news. A file that cannot be written costs time only.
     pub(super) fn write(&mut self, file: &Path) {
-        if self.asked == self.scenes {
+        if self.asked == self.scenes && !self.news {
             return;
         }
         self.scenes = std::mem::take(&mut self.asked);
@@ -55,6 +61,20 @@ impl Dataset {
     pub(super) fn index_file(&self, folder: &Path) -> PathBuf {
         let path = self.path.to_string_lossy();
         folder.join(format!("{}.tiles", digest_of(&(path, self.config.without_colours())).to_hex()))
+    }
+
+    /// What is wrong with the data set as a whole as it is remembered, or as it is found now.
+    pub(super) fn remembered_findings(&self, key: String, find: impl FnOnce() -> Findings) -> Findings {
+        let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, findings)) = &index.findings
+            && *known == key
+        {
+            return findings.clone();
+        }
+        let found = find();
+        index.findings = Some((key, found.clone()));
+        index.news = true;
+        found
     }
 
     /// The usable tiles of a scene as they are remembered, or as they are found now.

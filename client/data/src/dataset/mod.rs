@@ -6,6 +6,7 @@
 
 mod access;
 mod baseline;
+mod choice;
 mod chunks;
 mod divide;
 mod find;
@@ -13,6 +14,7 @@ mod grids;
 mod imagery;
 mod index;
 mod items;
+mod leakage;
 mod location;
 mod overlap;
 mod patterns;
@@ -24,6 +26,7 @@ mod rows;
 mod scene;
 mod stack;
 mod statements;
+mod survey;
 mod table;
 mod template;
 mod tiles;
@@ -45,8 +48,10 @@ use scene::SceneFiles;
 use valid::Valid;
 
 pub(crate) use baseline::joined as joined_notes;
+pub(crate) use choice::choose;
 pub use chunks::Chunks;
 pub(crate) use imagery::ImageryRange;
+pub(crate) use leakage::EqualPixels;
 pub(crate) use read::ReadSample;
 
 use crate::bandcheck::{BandReport, PixelSampler, Scaling, check_bands, check_sampled};
@@ -165,9 +170,11 @@ impl Dataset {
         dataset.entries = entries;
         dataset.broken = broken;
         dataset.notes = notes;
+        let found = dataset.survey();
         if let Some(file) = &remembered {
             dataset.index.get_mut().unwrap_or_else(PoisonError::into_inner).write(file);
         }
+        found?;
         if dataset.entries.is_empty() {
             return Err(DataError::unfit(&dataset.path, "the data set has no samples"));
         }

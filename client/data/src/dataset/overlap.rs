@@ -26,16 +26,27 @@ impl Footprint {
 
 /// For each of `tiles`, whether any of `others` covers a part of it. Tiles that only touch do not overlap.
 pub(super) fn covered(tiles: &[Footprint], others: &[Footprint]) -> Vec<bool> {
+    covering(tiles, others, |_, _| true).iter().map(Option::is_some).collect()
+}
+
+/// For each of `tiles`, the first of `others` that covers a part of it and of which `certain` is sure, by their positions.
+pub(super) fn covering(
+    tiles: &[Footprint],
+    others: &[Footprint],
+    certain: impl Fn(usize, usize) -> bool,
+) -> Vec<Option<usize>> {
     let grid = Grid::new(tiles, others);
-    let mut covered = vec![false; tiles.len()];
-    for other in others {
+    let mut covering = vec![None; tiles.len()];
+    for (number, other) in others.iter().enumerate() {
         for cell in grid.cells(other) {
             for at in grid.tiles.get(&cell).into_iter().flatten() {
-                covered[*at] |= tiles[*at].overlaps(other);
+                if covering[*at].is_none() && tiles[*at].overlaps(other) && certain(*at, number) {
+                    covering[*at] = Some(number);
+                }
             }
         }
     }
-    covered
+    covering
 }
 
 type Cell = (usize, i64, i64);

@@ -91,8 +91,7 @@ impl Dataset {
         let file = GeoTiff::open_as(Role::Image, path, &self.limits, Numbers::STORED)?;
         let size = [file.width() as f64, file.height() as f64];
         let found = file.reference().and_then(|reference| {
-            let system = format!("{:?} {:?} {}", reference.keys, reference.doubles, reference.text);
-            Some(Lies { size, geotransform: reference.geotransform()?, system })
+            Some(Lies { size, geotransform: reference.geotransform()?, system: reference.system_text() })
         });
         Ok(found)
     }

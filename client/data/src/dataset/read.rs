@@ -81,9 +81,10 @@ impl Dataset {
         let mut stacks = Vec::with_capacity(images.len());
         for paths in images {
             let open = |path: &PathBuf| self.open_image(path, paths.len());
-            let readers: Vec<WindowReader> = paths.iter().map(open).collect::<Result<_, _>>()?;
+            let mut readers: Vec<WindowReader> = paths.iter().map(open).collect::<Result<_, _>>()?;
             let headers: Vec<Header> = readers.iter().map(WindowReader::header).collect();
             let plan = self.plan(paths, &headers, &mut notes)?;
+            plan.choose(&mut readers);
             let rasters = readers.into_iter().map(|reader| reader.into_raster(&self.limits));
             let rasters: Vec<Raster> = rasters.collect::<Result<_, _>>()?;
             stacks.push(plan.clone());

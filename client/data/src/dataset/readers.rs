@@ -111,8 +111,20 @@ impl WindowReader {
                 bands: file.bands(),
                 reference: file.reference().cloned(),
                 baseline: file.baseline(),
+                names: file.names().to_vec(),
             },
             Pixels::Whole(raster) => Header::from(raster),
+        }
+    }
+
+    /// Reads these of its bands only, in this order; they must be there.
+    pub(super) fn choose(&mut self, bands: &[usize]) {
+        match &mut self.0 {
+            Pixels::Windows(file) => file.choose(bands),
+            Pixels::Whole(raster) => {
+                raster.data = bands.iter().flat_map(|band| raster.band(*band).to_vec()).collect();
+                raster.bands = bands.len();
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::grids::Header;
 use super::read::Scene;
-use super::readers::{Opened, Readers, Stored};
+use super::readers::{Opened, Readers, Stored, WindowReader};
 use super::stack::StackPlan;
 use super::{Dataset, Label};
 use crate::error::DataError;
@@ -152,11 +152,12 @@ impl Dataset {
     fn open_scene(&self, scene: &SceneFiles) -> Result<Opened, DataError> {
         let files = scene.files().count();
         let open = |path: &PathBuf| self.open_image(path, files);
-        let dates = scene
+        let mut dates: Vec<Vec<WindowReader>> = scene
             .images
             .iter()
             .map(|paths| paths.iter().map(open).collect::<Result<_, _>>())
             .collect::<Result<_, _>>()?;
+        scene.stacks.iter().zip(&mut dates).for_each(|(plan, readers)| plan.choose(readers));
         let label = match &scene.label {
             Label::Raster(path) => Some(self.open_label(path, files)?),
             Label::Class(_) | Label::Classes(_) => None,

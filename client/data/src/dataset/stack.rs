@@ -3,13 +3,23 @@
 use std::path::{Path, PathBuf};
 
 use super::Dataset;
+use super::choice::choose;
 use super::grids::{Anchor, Header, Pair};
 use super::readers::WindowReader;
 use crate::error::DataError;
+use crate::geotiff::BandName;
 use crate::raster::{Raster, Resampling, resampled_window};
 
-/// The size of a file and, if it is coarser, how many of its pixels the stack covers.
-type Layer = ([usize; 2], Option<([f64; 2], Resampling)>);
+/// One of the files of a stack.
+#[derive(Debug, Clone)]
+struct Layer {
+    /// Width and height in pixels.
+    size: [usize; 2],
+    /// If it is coarser, how many of its pixels the stack covers.
+    covered: Option<([f64; 2], Resampling)>,
+    /// The bands that are taken, if not all.
+    chosen: Option<Vec<usize>>,
+}
 
 /// How the files of a stack become one raster.
 #[derive(Debug, Clone)]
@@ -17,6 +27,16 @@ pub(super) struct StackPlan {
     /// The finest file.
     pub(super) finest: Header,
     layers: Vec<Layer>,
+    /// Where each band is among those that the files give one after the other, if not in their order.
+    order: Option<Vec<usize>>,
+}
+
+/// What is taken of one file.
+struct Taken {
+    /// Which bands of the stack it has.
+    bands: Vec<usize>,
+    /// What they are in the file, if not all in their order.
+    chosen: Option<Vec<usize>>,
 }
 
 impl Dataset {
@@ -30,21 +50,13 @@ impl Dataset {
         headers: &[Header],
         notes: &mut Vec<String>,
     ) -> Result<StackPlan, DataError> {
-        let bands: usize = headers.iter().map(|header| header.bands).sum();
-        let declared = self.config.bands.len();
-        if bands != declared {
-            let each: Vec<_> = headers.iter().map(|header| header.bands.to_string()).collect();
-            let found = format!("the data set declares {declared} bands, found `{}`", each.join(" + "));
-            return Err(DataError::file(&paths[0], found));
-        }
+        let taken = self.taken(paths, headers)?;
         let finest = finest(headers);
         let [width, height] = headers[finest].size;
         let anchor = Anchor { path: &paths[finest], grid: headers[finest].grid() };
         let mut layers = Vec::with_capacity(headers.len());
-        let mut stacked = 0;
-        for (header, path) in headers.iter().zip(paths) {
-            let before = stacked;
-            stacked += header.bands;
+        let together: Vec<usize> = taken.iter().flat_map(|taken| taken.bands.iter().copied()).collect();
+        for ((header, path), Taken { bands, chosen }) in headers.iter().zip(paths).zip(taken) {
             let grid = header.grid();
             let [w, h] = header.size;
             // Images of another shape show another area, not another resolution.
@@ -54,29 +66,77 @@ impl Dataset {
             }
             anchor.check(path, &grid, Pair::Bands, notes)?;
             if [w, h] == [width, height] {
-                layers.push(([w, h], None));
+                layers.push(Layer { size: [w, h], covered: None, chosen });
                 continue;
             }
-            let by = self.resampling(path, before, header.bands)?;
+            let by = self.resampling(path, &bands)?;
             let way = if by == Resampling::Nearest { "nearest pixel" } else { "bilinear" };
             notes.push(format!(
                 "images of {w}x{h} pixels were resampled to the finest, {width}x{height} ({way})"
             ));
-            layers.push(([w, h], Some((anchor.grid.pixels_of(&grid), by))));
+            layers.push(Layer { size: [w, h], covered: Some((anchor.grid.pixels_of(&grid), by)), chosen });
         }
-        notes.extend(self.baseline_note(headers));
-        Ok(StackPlan { finest: Header { bands, ..headers[finest].clone() }, layers })
+        notes.extend(self.baseline_note(paths, headers)?);
+        let sorted = together.is_sorted();
+        let place = |band: usize| together.iter().position(|other| *other == band);
+        let order = (!sorted).then(|| (0..together.len()).filter_map(place).collect());
+        // The names of hundreds of bands are not kept for each of many scenes.
+        let finest = Header { bands: together.len(), names: Vec::new(), ..headers[finest].clone() };
+        Ok(StackPlan { finest, layers, order })
     }
 
-    /// How a file of bands from position `first` on is resampled.
+    /// Which bands of the stack each file has, and what they are in it.
+    ///
+    /// # Errors
+    /// If the number of bands is not the declared one, or `file_bands` asks for others than there are.
+    fn taken(&self, paths: &[PathBuf], headers: &[Header]) -> Result<Vec<Taken>, DataError> {
+        let all: usize = headers.iter().map(|header| header.bands).sum();
+        let declared = self.config.bands.len();
+        if self.config.file_bands.is_empty() {
+            if all != declared {
+                let each: Vec<_> = headers.iter().map(|header| header.bands.to_string()).collect();
+                let found = format!(
+                    "the data set declares {declared} bands, found `{}`; name all, or take some of them by `file_bands`",
+                    each.join(" + ")
+                );
+                return Err(DataError::file(&paths[0], found));
+            }
+            let mut stacked = 0;
+            let whole = |header: &Header| {
+                let first = stacked;
+                stacked += header.bands;
+                Taken { bands: (first..stacked).collect(), chosen: None }
+            };
+            return Ok(headers.iter().map(whole).collect());
+        }
+        let names: Vec<BandName> = headers.iter().flat_map(Header::name_of_each_band).collect();
+        let chosen = choose(&self.config.file_bands, &names)
+            .map_err(|reason| DataError::file(&paths[0], format!("{reason} (dataset.toml)")))?;
+        let mut before = 0;
+        let of_file = |(header, path): (&Header, &PathBuf)| {
+            let own = before..before + header.bands;
+            before = own.end;
+            let bands: Vec<usize> = (0..declared).filter(|band| own.contains(&chosen[*band])).collect();
+            if bands.is_empty() {
+                let reason = "`file_bands` must take a band of each file of a sample, found none of this one; leave such files \
+                              out of `layout`";
+                return Err(DataError::file(path, reason));
+            }
+            let chosen = bands.iter().map(|band| chosen[*band] - own.start).collect();
+            Ok(Taken { bands, chosen: Some(chosen) })
+        };
+        headers.iter().zip(paths).map(of_file).collect()
+    }
+
+    /// How a file with these bands of the stack is resampled.
     ///
     /// # Errors
     /// If some of its bands are of the rule `valid` and others are not.
-    fn resampling(&self, path: &Path, first: usize, bands: usize) -> Result<Resampling, DataError> {
-        let quality = (first..first + bands).filter(|at| self.valid.positions().contains(at)).count();
+    fn resampling(&self, path: &Path, bands: &[usize]) -> Result<Resampling, DataError> {
+        let quality = bands.iter().filter(|band| self.valid.positions().contains(band)).count();
         match quality {
             0 => Ok(Resampling::Bilinear),
-            all if all == bands => Ok(Resampling::Nearest),
+            all if all == bands.len() => Ok(Resampling::Nearest),
             _ => {
                 let reason = "is coarser than other files, so its bands must all be of `valid` or none, found both; give \
                               quality bands a file of their own";
@@ -114,16 +174,33 @@ impl Dataset {
 }
 
 impl StackPlan {
+    /// Lets each reader of a file of the stack read the bands that are taken of it.
+    pub(super) fn choose<'a>(&self, readers: impl IntoIterator<Item = &'a mut WindowReader>) {
+        for (reader, layer) in readers.into_iter().zip(&self.layers) {
+            if let Some(chosen) = &layer.chosen {
+                reader.choose(chosen);
+            }
+        }
+    }
+
+    /// Brings bands of so many pixels each, as the files give them, into the order of the stack.
+    fn ordered(order: Option<&Vec<usize>>, data: Vec<f32>, pixels: usize) -> Vec<f32> {
+        let Some(order) = order else { return data };
+        order.iter().flat_map(|band| &data[band * pixels..][..pixels]).copied().collect()
+    }
+
     /// The whole stack of rasters in memory.
     pub(super) fn whole(self, rasters: Vec<Raster>) -> Raster {
-        let Self { finest: Header { size: [width, height], bands, reference, baseline: _ }, layers } = self;
+        let Self { finest, layers, order } = self;
+        let Header { size: [width, height], bands, reference, .. } = finest;
         let mut stacked = Raster { width, height, bands, data: Vec::new(), reference };
-        for (raster, (_, covered)) in rasters.into_iter().zip(layers) {
+        for (raster, Layer { covered, .. }) in rasters.into_iter().zip(layers) {
             match covered {
                 None => stacked.data.extend(raster.data),
                 Some((covered, by)) => stacked.data.extend(raster.resampled(width, height, covered, by).data),
             }
         }
+        stacked.data = Self::ordered(order.as_ref(), stacked.data, width * height);
         stacked
     }
 
@@ -135,7 +212,7 @@ impl StackPlan {
         [width, height]: [usize; 2],
     ) -> Result<Raster, DataError> {
         let mut data = Vec::with_capacity(self.finest.bands * width * height);
-        for (reader, (size, covered)) in readers.iter_mut().zip(&self.layers) {
+        for (reader, Layer { size, covered, .. }) in readers.iter_mut().zip(&self.layers) {
             match covered {
                 None => data.extend(reader.window([left, top], [width, height])?),
                 Some((covered, by)) => {
@@ -145,6 +222,7 @@ impl StackPlan {
                 }
             }
         }
+        let data = Self::ordered(self.order.as_ref(), data, width * height);
         Ok(Raster { width, height, bands: self.finest.bands, data, reference: None })
     }
 }

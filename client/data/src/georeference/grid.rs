@@ -69,6 +69,12 @@ impl Grid {
         self.size.map(|length| length as usize)
     }
 
+    /// Whether it says which reference system its coordinates are of.
+    #[must_use]
+    pub(crate) const fn has_system(&self) -> bool {
+        self.system.is_some()
+    }
+
     /// Compares another raster with this one: reference system, orientation and geotransform. Of rasters of
     /// different size, `other` may be the coarser one, and must cover the same ground to within one of its
     /// pixels. Properties that only one of them has are not compared: a PNG mask has no georeference.

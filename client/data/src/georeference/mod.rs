@@ -39,6 +39,11 @@ impl GeoReference {
         moved
     }
 
+    /// What it says of its reference system: equal texts are one system, others may be.
+    pub(crate) fn system_text(&self) -> String {
+        format!("{:?} {:?} {}", self.keys, self.doubles, self.text)
+    }
+
     /// From columns and rows, counted from the upper left corner of the upper left pixel, to coordinates of
     /// the reference system: `x = t[0] * column + t[1] * row + t[2]`, `y = t[3] * column + t[4] * row + t[5]`.
     /// As in GDAL, a pixel scale counts before a transformation, rows of a pixel scale go south, and a file

@@ -1,50 +1,29 @@
 //! The list of TIFF files that are read: all their tags have values that are known to be read rightly. Every
 //! other file is refused with the tag, the value found and a command that converts the file.
 
-use std::path::Path;
-
 use tiff::tags::Tag;
 
+use super::complex::Complex;
 use super::directory::{Directories, Directory};
 use super::formats::{
-    COMPRESSIONS, Codec, GREY, NUMBERS, PHOTOMETRIC, PREDICTED, Predictor, RED_GREEN_BLUE, Reading,
+    COMPRESSIONS, Codec, Coding, GREY, NUMBERS, PHOTOMETRIC, PREDICTED, Predictor, RED_GREEN_BLUE, Reading,
     TRANSPARENCY_MASK, span,
 };
 use super::nodata::Nodata;
+use super::refused::{REWRITE, Refused};
 use super::values::Kind;
 
-/// Why a file is refused: a sentence, and the options with which `gdal_translate` makes a readable file of
-/// it.
-pub(super) struct Refused {
-    sentence: String,
-    options: &'static str,
-}
-
-impl Refused {
-    pub(super) fn new(sentence: String, options: &'static str) -> Self {
-        Self { sentence, options }
-    }
-
-    /// With a command for the file.
-    pub(super) fn about(&self, path: &Path) -> String {
-        format!("{}; {}", self.sentence, conversion(self.options, path))
-    }
-}
-
-/// How to convert a file.
-pub(crate) fn conversion(options: &str, path: &Path) -> String {
-    format!("convert it with `gdal_translate {options} {} converted.tif`", path.display())
-}
-
-/// Options that make an equal file with plain compression.
-pub(crate) const REWRITE: &str = "-co COMPRESS=DEFLATE";
 /// Keeps the indices of a palette.
 const INDICES: &str = "-co PHOTOMETRIC=MINISBLACK -co NBITS=8";
 const GREY_BYTES: &str = "-co PHOTOMETRIC=MINISBLACK -co NBITS=8";
 const GREY_WORDS: &str = "-co PHOTOMETRIC=MINISBLACK -co NBITS=16";
 
-/// Extra facts of T.6 in a tag that the library does not name.
+/// Extra facts of T.4 and T.6 in tags that the library does not name.
+const T4_OPTIONS: u16 = 292;
 const T6_OPTIONS: u16 = 293;
+/// Of the first: rows may be differences, and rows begin at a byte.
+const TWO_DIMENSIONS: u64 = 1;
+const FILLED_UP: u64 = 4;
 /// The version of LERC and what its stream is compressed with in addition.
 const LERC_PARAMETERS: u16 = 50674;
 
@@ -80,6 +59,8 @@ pub(super) struct Accepted {
     pub(super) ycbcr: bool,
     /// What LERC is compressed with in addition.
     pub(super) lerc: Codec,
+    /// What complex numbers become; nothing if there are none.
+    pub(super) complex: Option<Complex>,
     /// The value of missing pixels.
     pub(super) nodata: Option<Nodata>,
 }
@@ -121,6 +102,8 @@ pub(super) struct Tags<'a, 'b> {
     pub(super) file: &'a Directories<'b>,
     pub(super) directory: &'a Directory,
     pub(super) role: Role,
+    /// What complex numbers become; without it, they are refused.
+    pub(super) complex: Option<Complex>,
 }
 
 impl Tags<'_, '_> {
@@ -138,7 +121,7 @@ impl Tags<'_, '_> {
     /// # Errors
     /// The first tag whose value is not on the list.
     pub(super) fn accept(&self) -> Result<Accepted, Refused> {
-        let codec = self.compression()?;
+        let codec = self.ccitt(self.compression()?)?;
         let ycbcr = self.photometric(codec)?;
         let bits = self.bits()?;
         let kind = self.kind(bits)?;
@@ -153,6 +136,7 @@ impl Tags<'_, '_> {
             little: self.file.little,
             ycbcr,
             lerc: self.lerc(codec)?,
+            complex: self.complex.filter(|_| kind.is_complex()),
             nodata: self.nodata()?,
         };
         self.check_codec(&accepted)?;
@@ -204,11 +188,29 @@ impl Tags<'_, '_> {
         Err(Refused::new(sentence, REWRITE))
     }
 
+    /// With what the options of CCITT say.
+    fn ccitt(&self, codec: Codec) -> Result<Codec, Refused> {
+        let (tag, known) = match codec {
+            Codec::Ccitt(Coding::OneDimension) => (T4_OPTIONS, TWO_DIMENSIONS | FILLED_UP),
+            Codec::Ccitt(Coding::T6) => (T6_OPTIONS, 0),
+            _ => return Ok(codec),
+        };
+        let options = self.one(Tag::Unknown(tag))?.unwrap_or(0);
+        if options & !known != 0 {
+            let name = if tag == T4_OPTIONS { "T4Options" } else { "T6Options" };
+            let sentence =
+                format!("tag {tag} ({name}) must not say that rows may be uncompressed, found `{options}`");
+            return Err(Refused::new(sentence, REWRITE));
+        }
+        let two = options & TWO_DIMENSIONS != 0;
+        Ok(if two { Codec::Ccitt(Coding::TwoDimensions) } else { codec })
+    }
+
     /// Gives whether the lowest bit of a byte comes first.
     fn fill_order(&self, codec: Codec) -> Result<bool, Refused> {
         match self.one(Tag::FillOrder)? {
             None | Some(1) => Ok(false),
-            Some(2) if matches!(codec, Codec::None | Codec::Ccitt) => Ok(true),
+            Some(2) if matches!(codec, Codec::None | Codec::Ccitt(_)) => Ok(true),
             found => {
                 let name = (found == Some(2)).then_some("lowest bit first");
                 let sentence = format!(
@@ -232,13 +234,13 @@ impl Tags<'_, '_> {
     }
 
     fn kind(&self, bits: u64) -> Result<Kind, Refused> {
-        const REFUSED: [(u64, &str); 3] = [(4, "undefined"), (5, "complex integers"), (6, "complex floats")];
+        const UNDEFINED: (u64, &str) = (4, "undefined");
         let list = self.list(Tag::SampleFormat)?;
         let format = list.first().copied().unwrap_or(1);
         let fact = NUMBERS.iter().find(|fact| fact.value == format);
         let name = |value: u64| {
             let read = NUMBERS.iter().find(|fact| fact.value == value).map(|fact| fact.name);
-            read.or_else(|| REFUSED.iter().find(|(known, _)| *known == value).map(|(_, name)| *name))
+            read.or_else(|| (UNDEFINED.0 == value).then_some(UNDEFINED.1))
         };
         let Some(fact) = fact.filter(|_| list.iter().all(|other| *other == format)) else {
             let read = NUMBERS.iter().map(|fact| format!("{} ({})", fact.value, fact.name));
@@ -252,12 +254,22 @@ impl Tags<'_, '_> {
             return Err(Refused::new(sentence, "-ot Float32"));
         };
         let fits = fact.bits.iter().find(|(from, to, _)| (*from..=*to).contains(&bits));
-        fits.map(|(_, _, kind)| *kind).ok_or_else(|| {
+        let kind = fits.map(|(_, _, kind)| *kind).ok_or_else(|| {
             let read = fact.bits.iter().map(|(from, to, _)| span(*from, *to));
             let sentence =
                 format!("tag 258 (BitsPerSample) of {} must be {}, found `{bits}`", fact.name, listed(read));
             Refused::new(sentence, if bits <= 8 { GREY_BYTES } else { GREY_WORDS })
-        })
+        })?;
+        if kind.is_complex() && self.complex.is_none() {
+            let found = shown(Some(format), name(format));
+            let sentence = format!(
+                "tag 339 (SampleFormat) must be of real numbers unless it is said what complex ones become, found {found} of \
+                 {bits} bits; in a data set, write `complex = \"amplitude\"` or `complex = \"decibels\"` in dataset.toml for \
+                 its images"
+            );
+            return Err(Refused::complex(sentence));
+        }
+        Ok(kind)
     }
 
     fn planar(&self) -> Result<bool, Refused> {
@@ -274,7 +286,9 @@ impl Tags<'_, '_> {
 
     fn predictor(&self, codec: Codec, bits: u64, kind: Kind) -> Result<Predictor, Refused> {
         let found = self.one(Tag::Predictor)?.unwrap_or(1);
-        let known = PREDICTED.contains(&codec) && bits as usize == kind.bytes() * 8;
+        // Differences of complex numbers are those of their bits as one number, of at most 8 bytes.
+        let complex = !kind.is_complex() || (self.file.little && kind.bytes() <= 8);
+        let known = PREDICTED.contains(&codec) && bits as usize == kind.bytes() * 8 && complex;
         match found {
             1 => return Ok(Predictor::None),
             2 if known => return Ok(Predictor::Horizontal),
@@ -341,16 +355,13 @@ impl Tags<'_, '_> {
                 bytes && matches!(bands, 3 | 4),
                 "50001 (WebP) unless a strip or tile holds 3 or 4 bands of unsigned 8 bits",
             ),
-            Codec::Ccitt => {
-                let options = self.one(Tag::Unknown(T6_OPTIONS))?.unwrap_or(0);
-                (
-                    bands == 1 && bits == 1 && options == 0,
-                    "4 (CCITT T.6) unless a strip or tile holds 1 band of 1 bit, without T6Options (tag 293)",
-                )
+            Codec::Ccitt(_) => {
+                (bands == 1 && bits == 1, "2, 3 or 4 (CCITT) unless a strip or tile holds 1 band of 1 bit")
             }
             Codec::Lerc => (
                 accepted.whole_bytes()
                     && !matches!(kind, Kind::F16 | Kind::U64 | Kind::I64)
+                    && !kind.is_complex()
                     && (accepted.little || kind.bytes() == 1),
                 "34887 (LERC) unless the numbers are 32-bit or 64-bit floats, or integers of 8, 16 or 32 bits, in a file that \
                  stores the lowest byte of a number first",

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use tiff::tags::Tag;
 
-use super::accept::{Accepted, REWRITE, Refused, Tags};
+use super::accept::{Accepted, Tags};
 use super::formats::Codec;
+use super::refused::{REWRITE, Refused};
 use crate::error::DataError;
 use crate::raster::Limits;
 

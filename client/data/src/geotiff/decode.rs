@@ -1,10 +1,11 @@
 //! Decoding one strip or tile.
 
-use super::accept::{Accepted, REWRITE, Refused, conversion};
+use super::accept::Accepted;
 use super::chunks::{Chunks, Place};
 use super::codec::{Shape, lerc, unpack};
 use super::formats::{Codec, Predictor};
 use super::predictor::undo;
+use super::refused::{REWRITE, Refused, conversion};
 use super::source::Source;
 use super::values::{Kind, Values};
 use crate::error::DataError;
@@ -108,14 +109,14 @@ impl Layout {
     /// Brings the bits of bytes that are pixels as they are, or CCITT's, into the usual order: other codecs have
     /// an order of their own.
     fn order_bits(&self, bytes: &mut [u8]) {
-        if self.accepted.lowest_bit_first && matches!(self.accepted.codec, Codec::None | Codec::Ccitt) {
+        if self.accepted.lowest_bit_first && matches!(self.accepted.codec, Codec::None | Codec::Ccitt(_)) {
             bytes.iter_mut().for_each(|byte| *byte = byte.reverse_bits());
         }
     }
 
     /// Brings stored bytes into the order of this machine.
     fn order(&self, bytes: &mut [u8]) {
-        let wide = self.accepted.kind.bytes();
+        let wide = self.accepted.kind.ordered_bytes();
         if wide > 1 && self.accepted.little != cfg!(target_endian = "little") {
             bytes.chunks_exact_mut(wide).for_each(<[u8]>::reverse);
         }

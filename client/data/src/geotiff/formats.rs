@@ -15,7 +15,7 @@ pub(super) const GREY: &str = "-co PHOTOMETRIC=MINISBLACK";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Codec {
     None,
-    Ccitt,
+    Ccitt(Coding),
     Lzw,
     Jpeg,
     Deflate,
@@ -24,6 +24,19 @@ pub(super) enum Codec {
     Lzma,
     Zstd,
     WebP,
+}
+
+/// How CCITT's codes make rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Coding {
+    /// T.4's runs without marks; each row begins at a byte.
+    Rle,
+    /// T.4's runs, with a mark before each row.
+    OneDimension,
+    /// The same, and rows as differences to the one before.
+    TwoDimensions,
+    /// Differences without marks.
+    T6,
 }
 
 /// A value of tag 259 (Compression).
@@ -48,9 +61,9 @@ impl CompressionFact {
 
 pub(super) const COMPRESSIONS: [CompressionFact; 16] = [
     CompressionFact::read(1, "none", Codec::None, ""),
-    CompressionFact::refused(2, "CCITT RLE"),
-    CompressionFact::refused(3, "CCITT T.4"),
-    CompressionFact::read(4, "CCITT T.6", Codec::Ccitt, "one band of 1 bit"),
+    CompressionFact::read(2, "CCITT RLE", Codec::Ccitt(Coding::Rle), "one band of 1 bit"),
+    CompressionFact::read(3, "CCITT T.4", Codec::Ccitt(Coding::OneDimension), "one band of 1 bit"),
+    CompressionFact::read(4, "CCITT T.6", Codec::Ccitt(Coding::T6), "one band of 1 bit"),
     CompressionFact::read(5, "LZW", Codec::Lzw, ""),
     CompressionFact::refused(6, "JPEG of TIFF 6.0"),
     CompressionFact::read(7, "JPEG", Codec::Jpeg, "1, 3 or 4 bands in a strip or tile, of unsigned 8 bits"),
@@ -128,7 +141,7 @@ pub(super) struct NumberFact {
     pub(super) bits: &'static [(u64, u64, Kind)],
 }
 
-pub(super) const NUMBERS: [NumberFact; 3] = [
+pub(super) const NUMBERS: [NumberFact; 5] = [
     NumberFact {
         value: 1,
         name: "unsigned integers",
@@ -143,6 +156,16 @@ pub(super) const NUMBERS: [NumberFact; 3] = [
         value: 3,
         name: "floats",
         bits: &[(16, 16, Kind::F16), (32, 32, Kind::F32), (64, 64, Kind::F64)],
+    },
+    NumberFact {
+        value: 5,
+        name: "complex integers",
+        bits: &[(32, 32, Kind::ComplexI16), (64, 64, Kind::ComplexI32)],
+    },
+    NumberFact {
+        value: 6,
+        name: "complex floats",
+        bits: &[(64, 64, Kind::ComplexF32), (128, 128, Kind::ComplexF64)],
     },
 ];
 
@@ -207,7 +230,9 @@ pub fn formats(limits: &Limits) -> Formats {
     };
     let bits = |fact: &NumberFact| {
         let spans = fact.bits.iter().map(|(from, to, _)| span(*from, *to));
-        format!("{} bits", spans.collect::<Vec<_>>().join(", "))
+        let complex = fact.bits.iter().any(|(_, _, kind)| kind.is_complex());
+        let asked = if complex { " of both parts together, where a data set says `complex`" } else { "" };
+        format!("{} bits{asked}", spans.collect::<Vec<_>>().join(", "))
     };
     Formats {
         files: FILES.map(str::to_owned).to_vec(),

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use tiff::tags::Tag;
 
-use super::accept::{REWRITE, Refused};
 use super::directory::{Directories, Directory};
 use super::formats::TRANSPARENCY_MASK;
+use super::refused::{REWRITE, Refused};
 
 /// Most directories of a file that are looked through.
 const MOST_DIRECTORIES: usize = 10_000;

@@ -2,14 +2,16 @@
 //! and the processing baseline of a Sentinel-2 product. Files beside the image can say more of them; what those
 //! would change is refused, and not passed over.
 
+use std::fmt;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use roxmltree::{Document, Node, ParsingOptions};
 use tiff::tags::Tag;
 
-use super::accept::Refused;
+use super::band_names::{BandName, band_names};
 use super::directory::{Directories, Directory};
+use super::refused::Refused;
 use crate::bandcheck::Scaling;
 use crate::error::DataError;
 use crate::open::open_regular;
@@ -31,11 +33,16 @@ pub(crate) struct Baseline(u16);
 
 impl Baseline {
     /// From here on, numbers are 1,000 larger than before for the same reflectance (ESA, January 2022).
-    pub(crate) const WITH_OFFSET: Self = Self(400);
+    const WITH_OFFSET: Self = Self(400);
     /// The baseline of products that users have made themselves: it says nothing.
     const OWN: Self = Self(9999);
     /// What numbers are larger by.
     pub(crate) const OFFSET: f64 = 1000.0;
+
+    /// Whether numbers have the offset.
+    pub(crate) fn has_offset(self) -> bool {
+        self >= Self::WITH_OFFSET
+    }
 
     /// The baseline in a product's name, `S2A_MSIL2A_20220203T101231_N0400_R022_T32UQD_…`, which is part of a path.
     fn of_name(path: &Path) -> Option<Self> {
@@ -60,12 +67,20 @@ impl Baseline {
     }
 }
 
+impl fmt::Display for Baseline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:02}.{:02}", self.0 / 100, self.0 % 100)
+    }
+}
+
 /// What the metadata of a file say.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Metadata {
     /// Of each band; empty if no band has one that changes a number.
     pub(super) scaling: Vec<Scaling>,
     pub(super) baseline: Option<Baseline>,
+    /// Of each band; empty if nothing is said of any.
+    pub(super) names: Vec<BandName>,
 }
 
 impl Metadata {
@@ -80,7 +95,7 @@ impl Metadata {
         path: &Path,
     ) -> Result<Self, Refused> {
         const DROP: &str = "-nomd";
-        let of_name = Self { scaling: Vec::new(), baseline: Baseline::of_name(path) };
+        let of_name = Self { baseline: Baseline::of_name(path), ..Self::default() };
         let bytes = file.bytes(directory, Tag::Unknown(GDAL_METADATA));
         let Some(bytes) = bytes.map_err(|text| Refused::new(text, DROP))? else { return Ok(of_name) };
         let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
@@ -93,7 +108,9 @@ impl Metadata {
         let document = parse(text).map_err(|error| refuse(format!("must be XML, found: {error}")))?;
         let mut found = of_name;
         let mut scaling = vec![Scaling::default(); bands];
-        for item in document.root_element().children().filter(|node| node.has_tag_name("Item")) {
+        let items = || document.root_element().children().filter(|node| node.has_tag_name("Item"));
+        found.names = band_names(items(), bands);
+        for item in items() {
             if is_baseline(item) {
                 found.baseline = item.text().and_then(Baseline::of_text).or(found.baseline);
             }

@@ -2,8 +2,10 @@
 //! planar, with the tags of the georeference kept as they are.
 
 mod accept;
+mod band_names;
 mod chunks;
 mod codec;
+mod complex;
 mod decode;
 mod directory;
 mod formats;
@@ -17,6 +19,7 @@ mod overviews;
 mod pixels;
 mod predictor;
 mod reader;
+mod refused;
 mod source;
 mod stated;
 mod values;
@@ -24,7 +27,9 @@ mod values;
 use std::io::{BufWriter, Seek, Write};
 use std::path::Path;
 
-pub(crate) use accept::{REWRITE, Role, conversion};
+pub(crate) use accept::Role;
+pub(crate) use band_names::{BandName, wavelength};
+pub use complex::Complex;
 pub use formats::{Format, FormatLimits, Formats, formats};
 pub use map::write_map;
 pub use map_layout::{MAP_TILE, MapBand, MapKind, MapLayout, PutTile};
@@ -33,6 +38,7 @@ pub(crate) use nodata::Nodata;
 pub use numbers::BaselineOffset;
 pub(crate) use numbers::Numbers;
 pub use reader::GeoTiff;
+pub(crate) use refused::{REWRITE, conversion};
 pub use stated::FileScaling;
 pub(crate) use stated::{Stated, StatedBand};
 use tiff::encoder::{DirectoryEncoder, TiffEncoder, TiffKind};

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::accept::Refused;
+use super::complex::Complex;
 use super::metadata::{Baseline, Metadata, UNSCALE};
+use super::refused::Refused;
 use super::stated::{FileScaling, Stated, scale};
 use crate::bandcheck::Scaling;
 use crate::raster::Raster;
@@ -30,7 +31,9 @@ pub(crate) struct Numbers {
     /// A scale and an offset that files may state, since they are applied later.
     pub(crate) applied_later: Scaling,
     pub(crate) baseline_offset: Option<BaselineOffset>,
-    /// A number that marks missing pixels, besides the file's own.
+    /// What complex numbers become; none if they are refused.
+    pub(crate) complex: Option<Complex>,
+    /// A number that marks missing pixels, besides the file's own. Of complex numbers, it is compared with the amplitude.
     pub(crate) nodata: Option<f32>,
     /// What a catalogue says of the file.
     pub(crate) stated: Option<Arc<Stated>>,
@@ -42,6 +45,7 @@ impl Numbers {
         file_scaling: Some(FileScaling::Ignore),
         applied_later: Scaling { scale: 1.0, offset: 0.0 },
         baseline_offset: None,
+        complex: Some(Complex::Amplitude),
         nodata: None,
         stated: None,
     };
@@ -104,7 +108,7 @@ impl Numbers {
 
 fn without_offset(baseline: Option<Baseline>, bands: usize) -> Result<Vec<Scaling>, Refused> {
     match baseline {
-        Some(baseline) if baseline >= Baseline::WITH_OFFSET => {
+        Some(baseline) if baseline.has_offset() => {
             Ok(vec![Scaling { scale: 1.0, offset: -Baseline::OFFSET }; bands])
         }
         Some(_) => Ok(Vec::new()),

@@ -3,9 +3,10 @@
 
 use std::collections::VecDeque;
 
-use super::accept::Refused;
+use super::complex::Complex;
 use super::decode::Layout;
 use super::nodata::Nodata;
+use super::refused::Refused;
 use super::source::Source;
 use super::values::{Rows, Values};
 use crate::error::DataError;
@@ -15,6 +16,8 @@ pub(super) struct Pixels {
     pub(super) layout: Layout,
     /// The value of missing data that a catalogue states, where the file has none.
     pub(super) stated_nodata: Option<Nodata>,
+    /// The bands that are read, in this order, if not all.
+    pub(super) chosen: Option<Vec<usize>>,
     kept: VecDeque<(usize, Values)>,
     /// Bytes of what is kept, and most of them.
     size: usize,
@@ -32,7 +35,12 @@ pub(super) struct Window {
 
 impl Pixels {
     pub(super) const fn new(layout: Layout, most: usize) -> Self {
-        Self { layout, stated_nodata: None, kept: VecDeque::new(), size: 0, most }
+        Self { layout, stated_nodata: None, chosen: None, kept: VecDeque::new(), size: 0, most }
+    }
+
+    /// The bands that are read.
+    fn bands(&self) -> Vec<usize> {
+        self.chosen.clone().unwrap_or_else(|| (0..self.layout.accepted.samples).collect())
     }
 
     /// The values inside a window, in the order band, row, column. Pixels outside the image, and those with the
@@ -43,8 +51,8 @@ impl Pixels {
     pub(super) fn window(&mut self, source: &Source, window: Window) -> Result<Vec<f32>, DataError> {
         let chunks = &self.layout.chunks;
         let Window { left, top, width, height } = window;
-        let bands = self.layout.accepted.samples;
-        let mut data = vec![f32::NAN; bands * width * height];
+        let bands = self.bands();
+        let mut data = vec![f32::NAN; bands.len() * width * height];
         let right = left.saturating_add(width).min(chunks.width);
         let bottom = top.saturating_add(height).min(chunks.height);
         if left >= right || top >= bottom {
@@ -53,8 +61,14 @@ impl Pixels {
         let [chunk_width, chunk_height] = chunks.size;
         let [across, _] = chunks.across_and_down();
         let in_plane = chunks.in_plane();
-        let planes = if self.layout.accepted.planar { bands } else { 1 };
-        for plane in 0..planes {
+        // A strip or tile holds one band, or all bands of its pixels.
+        let together = [0];
+        let (planes, in_chunk) = if self.layout.accepted.planar {
+            (&bands[..], &together[..])
+        } else {
+            (&together[..], &bands[..])
+        };
+        for (at, plane) in planes.iter().enumerate() {
             for row in top / chunk_height..=(bottom - 1) / chunk_height {
                 for column in left / chunk_width..=(right - 1) / chunk_width {
                     let first = [column * chunk_width, row * chunk_height];
@@ -62,11 +76,12 @@ impl Pixels {
                     let to = [right.min(first[0] + chunk_width), bottom.min(first[1] + chunk_height)];
                     let mut rows = Rows {
                         samples: self.layout.accepted.samples_in_chunk(),
+                        bands: in_chunk,
                         stride: chunk_width,
                         from: [from[0] - first[0], from[1] - first[1]],
                         size: [to[0] - from[0], to[1] - from[1]],
                         target: &mut data,
-                        start: (plane * height + from[1] - top) * width + from[0] - left,
+                        start: (at * height + from[1] - top) * width + from[0] - left,
                         target_stride: width,
                         target_band: width * height,
                     };
@@ -80,6 +95,7 @@ impl Pixels {
     /// Copies a part of a strip or tile, which is decoded if it is not kept.
     fn copy(&mut self, source: &Source, at: usize, rows: &mut Rows<'_>) -> Result<(), DataError> {
         let own = self.layout.accepted.nodata;
+        let complex = self.layout.accepted.complex.unwrap_or(Complex::Amplitude);
         let nodata = own.or(self.stated_nodata);
         let values = match self.kept.iter().position(|(kept, _)| *kept == at) {
             Some(place) => &self.kept[place].1,
@@ -88,12 +104,14 @@ impl Pixels {
                 None => {
                     let fill = self.layout.accepted.kind.left_out(own);
                     let missing = self.stated_nodata.is_some_and(|stated| stated.is_f32(fill));
-                    rows.set(if missing { f32::NAN } else { fill });
+                    let fill = if missing { f32::NAN } else { fill };
+                    let value = self.layout.accepted.complex.map(|complex| complex.of(fill.into(), 0.0));
+                    rows.set(value.and_then(Result::ok).unwrap_or(fill));
                     return Ok(());
                 }
             },
         };
-        values.floats(nodata, rows).map_err(|value| {
+        values.floats(nodata, complex, rows).map_err(|value| {
             let sentence = format!(
                 "pixel values must be numbers that 32-bit floats hold exactly, or at all if they are floats, found `{value}` (if \
                  it marks missing data, add `-a_nodata {value}`)"

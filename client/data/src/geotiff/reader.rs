@@ -5,8 +5,10 @@ use std::path::Path;
 
 use tiff::tags::Tag;
 
-use super::accept::{Accepted, Refused, Role, Tags};
+use super::accept::{Accepted, Role, Tags};
+use super::band_names::BandName;
 use super::chunks::Chunks;
+use super::complex::Complex;
 use super::decode::Layout;
 use super::directory::{Directories, Directory};
 use super::formats::Codec;
@@ -14,6 +16,7 @@ use super::mask::{check_nodata, find_mask};
 use super::metadata::{Baseline, Metadata, check_beside};
 use super::numbers::Numbers;
 use super::pixels::{Pixels, Window};
+use super::refused::Refused;
 use super::source::Source;
 use super::stated::scale;
 use crate::bandcheck::Scaling;
@@ -34,6 +37,7 @@ pub struct GeoTiff {
     /// What is applied to each band; nothing if it is empty.
     scaling: Vec<Scaling>,
     baseline: Option<Baseline>,
+    names: Vec<BandName>,
     numbers: Numbers,
 }
 
@@ -72,7 +76,8 @@ impl GeoTiff {
         })?;
         file.check_lengths(&directory).map_err(fail)?;
         let read = |role, directory: &Directory| {
-            let tags = Tags { file: &file, directory, role };
+            let complex = numbers.complex.filter(|_| role != Role::Mask);
+            let tags = Tags { file: &file, directory, role, complex };
             let accepted = tags.accept().map_err(refuse)?;
             let chunks = Chunks::read(&tags, &accepted, path, limits)?;
             Ok(Layout { accepted, chunks, most_bytes: limits.bytes })
@@ -103,13 +108,22 @@ impl GeoTiff {
             Some(scaling) => scaling.map_err(fail)?,
             None => numbers.scaling(&metadata, bands).map_err(refuse)?,
         };
+        let complex = layout.accepted.complex;
+        if complex.is_some() && !scaling.is_empty() {
+            let reason = "a scale or an offset that is stated of complex numbers cannot count, and one is stated of its; for the \
+                          stored numbers, write `file_scaling = \"ignore\"` in dataset.toml";
+            return Err(fail(reason.to_owned()));
+        }
         let own = layout.accepted.nodata;
         let stated = numbers.stated.as_ref().map(|stated| stated.nodata(own, mask.is_some(), bands));
         let baseline = metadata.baseline;
         let mask = mask.map(|layout| Pixels::new(layout, CACHE / 8));
         let mut pixels = Pixels::new(layout, CACHE);
         pixels.stated_nodata = stated.transpose().map_err(fail)?.flatten();
-        Ok(Self { source, pixels, mask, reference, scaling, baseline, numbers })
+        // An amplitude of 0 has no decibels, and 0 dB is a number.
+        let nodata = numbers.nodata.filter(|_| complex != Some(Complex::Decibels));
+        let numbers = Numbers { nodata, ..numbers };
+        Ok(Self { source, pixels, mask, reference, scaling, baseline, names: metadata.names, numbers })
     }
 
     /// Width in pixels.
@@ -124,16 +138,34 @@ impl GeoTiff {
         self.pixels.layout.chunks.height
     }
 
-    /// Number of bands.
+    /// Number of bands that are read.
     #[must_use]
-    pub const fn bands(&self) -> usize {
-        self.pixels.layout.accepted.samples
+    pub fn bands(&self) -> usize {
+        self.pixels.chosen.as_ref().map_or(self.pixels.layout.accepted.samples, Vec::len)
+    }
+
+    /// What it says of each of its bands; empty if it says nothing of any.
+    pub(crate) fn names(&self) -> &[BandName] {
+        &self.names
+    }
+
+    /// Reads these of its bands only, in this order; they must be there.
+    pub(crate) fn choose(&mut self, bands: &[usize]) {
+        if !self.scaling.is_empty() {
+            self.scaling = bands.iter().map(|band| self.scaling[*band]).collect();
+        }
+        self.pixels.chosen = Some(bands.to_vec());
     }
 
     /// The georeference, if the file has one.
     #[must_use]
     pub const fn reference(&self) -> Option<&GeoReference> {
         self.reference.as_ref()
+    }
+
+    /// Whether its stored numbers are complex.
+    pub(crate) const fn is_complex(&self) -> bool {
+        self.pixels.layout.accepted.kind.is_complex()
     }
 
     /// The processing baseline of the Sentinel-2 product, if the file says it.
@@ -150,8 +182,8 @@ impl GeoTiff {
     /// Whether every pixel has data in every band by what the file says of itself.
     pub(crate) const fn is_complete(&self) -> bool {
         let Accepted { kind, codec, nodata, .. } = &self.pixels.layout.accepted;
-        // Floats may be no number, and LERC has a mask of its own.
-        let whole = !kind.is_float() && !matches!(codec, Codec::Lerc);
+        // Floats may be no number, zero has no decibels, and LERC has a mask of its own.
+        let whole = !kind.is_float() && !kind.is_complex() && !matches!(codec, Codec::Lerc);
         let stated = self.pixels.stated_nodata.is_some() || self.numbers.nodata.is_some();
         let marked = nodata.is_some() || stated;
         whole && !marked && self.mask.is_none()

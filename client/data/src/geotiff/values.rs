@@ -2,6 +2,7 @@
 
 use half::f16;
 
+use super::complex::Complex;
 use super::nodata::Nodata;
 
 /// The type of a decoded number.
@@ -18,6 +19,10 @@ pub(super) enum Kind {
     F16,
     F32,
     F64,
+    ComplexI16,
+    ComplexI32,
+    ComplexF32,
+    ComplexF64,
 }
 
 /// Decoded numbers.
@@ -35,6 +40,11 @@ pub(super) enum Values {
     F16(Vec<u16>),
     F32(Vec<f32>),
     F64(Vec<f64>),
+    /// As bits: the real part, then the imaginary one, in the order of memory. So are the next two.
+    ComplexI16(Vec<u32>),
+    ComplexI32(Vec<u64>),
+    ComplexF32(Vec<u64>),
+    ComplexF64(Vec<[f64; 2]>),
 }
 
 /// Calls an expression with the vector of any kind.
@@ -52,6 +62,10 @@ macro_rules! each {
             Values::F16($v) => $work,
             Values::F32($v) => $work,
             Values::F64($v) => $work,
+            Values::ComplexI16($v) => $work,
+            Values::ComplexI32($v) => $work,
+            Values::ComplexF32($v) => $work,
+            Values::ComplexF64($v) => $work,
         }
     };
 }
@@ -62,27 +76,38 @@ impl Kind {
         match self {
             Self::U8 | Self::I8 => 1,
             Self::U16 | Self::I16 | Self::F16 => 2,
-            Self::U32 | Self::I32 | Self::F32 => 4,
-            Self::U64 | Self::I64 | Self::F64 => 8,
+            Self::U32 | Self::I32 | Self::F32 | Self::ComplexI16 => 4,
+            Self::U64 | Self::I64 | Self::F64 | Self::ComplexI32 | Self::ComplexF32 => 8,
+            Self::ComplexF64 => 16,
         }
+    }
+
+    pub(super) const fn is_complex(self) -> bool {
+        matches!(self, Self::ComplexI16 | Self::ComplexI32 | Self::ComplexF32 | Self::ComplexF64)
+    }
+
+    /// Bytes of what has an order of bytes: of a complex number, each part.
+    pub(super) const fn ordered_bytes(self) -> usize {
+        if self.is_complex() { self.bytes() / 2 } else { self.bytes() }
     }
 
     pub(super) const fn is_float(self) -> bool {
         matches!(self, Self::F16 | Self::F32 | Self::F64)
     }
 
-    /// What a strip or tile that a file leaves out holds, as GDAL gives it; NaN if it has no data.
+    /// What a strip or tile that a file leaves out holds, as GDAL gives it; NaN if it has no data. Of complex numbers,
+    /// it is the real part.
     pub(super) fn left_out(self, nodata: Option<Nodata>) -> f32 {
         let Some(nodata) = nodata else { return 0.0 };
         let (low, high) = match self {
-            Self::F16 | Self::F32 | Self::F64 => return f32::NAN,
+            Self::F16 | Self::F32 | Self::F64 | Self::ComplexF32 | Self::ComplexF64 => return f32::NAN,
             Self::U8 => (0, u8::MAX.into()),
             Self::U16 => (0, u16::MAX.into()),
             Self::U32 => (0, u32::MAX.into()),
             Self::U64 => (0, u64::MAX.into()),
             Self::I8 => (i8::MIN.into(), i8::MAX.into()),
-            Self::I16 => (i16::MIN.into(), i16::MAX.into()),
-            Self::I32 => (i32::MIN.into(), i32::MAX.into()),
+            Self::I16 | Self::ComplexI16 => (i16::MIN.into(), i16::MAX.into()),
+            Self::I32 | Self::ComplexI32 => (i32::MIN.into(), i32::MAX.into()),
             Self::I64 => (i64::MIN.into(), i64::MAX.into()),
         };
         nodata.left_out(low, high)
@@ -101,6 +126,10 @@ impl Kind {
             Self::F16 => Values::F16(vec![0; count]),
             Self::F32 => Values::F32(vec![0.0; count]),
             Self::F64 => Values::F64(vec![0.0; count]),
+            Self::ComplexI16 => Values::ComplexI16(vec![0; count]),
+            Self::ComplexI32 => Values::ComplexI32(vec![0; count]),
+            Self::ComplexF32 => Values::ComplexF32(vec![0; count]),
+            Self::ComplexF64 => Values::ComplexF64(vec![[0.0; 2]; count]),
         }
     }
 }
@@ -116,12 +145,18 @@ impl Values {
         each!(self, v => bytemuck::cast_slice_mut(&mut v[..]))
     }
 
-    /// Gives 32-bit floats to `copy`, NaN where a number is `nodata`.
+    /// Gives 32-bit floats to `copy`, NaN where a number is `nodata`; of complex numbers, what `complex` says, NaN where
+    /// the real part is `nodata`, as GDAL compares it.
     ///
     /// # Errors
     /// The first number that 32-bit floats cannot hold: a whole number that would become another one, or a number
     /// that would become infinite.
-    pub(super) fn floats(&self, nodata: Option<Nodata>, to: &mut Rows<'_>) -> Result<(), String> {
+    pub(super) fn floats(
+        &self,
+        nodata: Option<Nodata>,
+        complex: Complex,
+        to: &mut Rows<'_>,
+    ) -> Result<(), String> {
         let whole = |value: i128, float: f32| match nodata {
             Some(nodata) if nodata.is_whole(value) => Ok(f32::NAN),
             _ if float as i128 == value => Ok(float),
@@ -137,6 +172,10 @@ impl Values {
             _ if value.is_finite() && !(value as f32).is_finite() => Err(format!("{value:e}")),
             _ => Ok(value as f32),
         };
+        let of_whole = |real: i32, imaginary: i32| {
+            let missing = nodata.is_some_and(|nodata| nodata.is_whole(real.into()));
+            if missing { Ok(f32::NAN) } else { complex.of(real.into(), imaginary.into()) }
+        };
         match self {
             Self::U8(v) => to.copy(v, |x| small(x.into(), x.into())),
             Self::U16(v) => to.copy(v, |x| small(x.into(), x.into())),
@@ -150,6 +189,23 @@ impl Values {
             Self::F32(v) if nodata.is_none() => to.copy(v, |x| x),
             Self::F32(v) => to.copy(v, single),
             Self::F64(v) => to.try_copy(v, double)?,
+            Self::ComplexI16(v) => to.try_copy(v, |x| {
+                let [real, imaginary] = bytemuck::cast::<u32, [i16; 2]>(x);
+                of_whole(real.into(), imaginary.into())
+            })?,
+            Self::ComplexI32(v) => to.try_copy(v, |x| {
+                let [real, imaginary] = bytemuck::cast::<u64, [i32; 2]>(x);
+                of_whole(real, imaginary)
+            })?,
+            Self::ComplexF32(v) => to.try_copy(v, |x| {
+                let [real, imaginary] = bytemuck::cast::<u64, [f32; 2]>(x);
+                let missing = nodata.is_some_and(|nodata| nodata.is_f32(real));
+                if missing { Ok(f32::NAN) } else { complex.of(real.into(), imaginary.into()) }
+            })?,
+            Self::ComplexF64(v) => to.try_copy(v, |[real, imaginary]| {
+                let missing = nodata.is_some_and(|nodata| nodata.is_f64(real));
+                if missing { Ok(f32::NAN) } else { complex.of(real, imaginary) }
+            })?,
         }
         Ok(())
     }
@@ -160,6 +216,8 @@ impl Values {
 pub(super) struct Rows<'a> {
     /// Numbers of one pixel.
     pub(super) samples: usize,
+    /// Those of them that are copied, in this order.
+    pub(super) bands: &'a [usize],
     /// Pixels of a row of the strip or tile.
     pub(super) stride: usize,
     /// First column and row of the part.
@@ -185,8 +243,8 @@ impl Rows<'_> {
         let [left, top] = self.from;
         for y in 0..height {
             let row = &values[((top + y) * self.stride + left) * self.samples..][..width * self.samples];
-            for sample in 0..self.samples {
-                let start = self.start + sample * self.target_band + y * self.target_stride;
+            for (at, sample) in self.bands.iter().enumerate() {
+                let start = self.start + at * self.target_band + y * self.target_stride;
                 let target = &mut self.target[start..start + width];
                 if self.samples == 1 {
                     for (to, from) in target.iter_mut().zip(row) {
@@ -194,7 +252,7 @@ impl Rows<'_> {
                     }
                 } else {
                     for (to, pixel) in target.iter_mut().zip(row.chunks_exact(self.samples)) {
-                        *to = float(pixel[sample])?;
+                        *to = float(pixel[*sample])?;
                     }
                 }
             }
@@ -205,9 +263,9 @@ impl Rows<'_> {
     /// Fills the part with one value.
     pub(super) fn set(&mut self, value: f32) {
         let [width, height] = self.size;
-        for sample in 0..self.samples {
+        for at in 0..self.bands.len() {
             for y in 0..height {
-                let start = self.start + sample * self.target_band + y * self.target_stride;
+                let start = self.start + at * self.target_band + y * self.target_stride;
                 self.target[start..start + width].fill(value);
             }
         }
@@ -222,6 +280,7 @@ mod tests {
         let mut target = vec![-1.0; count];
         let mut rows = Rows {
             samples: 1,
+            bands: &[0],
             stride: count,
             from: [0, 0],
             size: [count, 1],
@@ -230,7 +289,7 @@ mod tests {
             target_stride: count,
             target_band: count,
         };
-        values.floats(Nodata::parse(text.as_bytes()).unwrap(), &mut rows)?;
+        values.floats(Nodata::parse(text.as_bytes()).unwrap(), Complex::Amplitude, &mut rows)?;
         Ok(target)
     }
 
@@ -273,6 +332,7 @@ mod tests {
         let mut target = vec![-1.0; 2 * 9];
         let mut rows = Rows {
             samples: 2,
+            bands: &[0, 1],
             stride: 4,
             from: [1, 1],
             size: [2, 2],
@@ -281,7 +341,7 @@ mod tests {
             target_stride: 3,
             target_band: 9,
         };
-        values.floats(None, &mut rows).unwrap();
+        values.floats(None, Complex::Amplitude, &mut rows).unwrap();
         assert_eq!(target[..9], [-1.0, -1.0, -1.0, 10.0, 12.0, -1.0, 18.0, 20.0, -1.0]);
         assert_eq!(target[9..], [-1.0, -1.0, -1.0, 11.0, 13.0, -1.0, 19.0, 21.0, -1.0]);
     }

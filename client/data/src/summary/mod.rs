@@ -13,7 +13,7 @@ use serde::Serialize;
 pub use unused::UnusedFile;
 
 use crate::bandcheck::BandReport;
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, EqualPixels};
 use crate::error::DataError;
 use crate::reasons::{Groups, ReasonGroup};
 use crate::sample::{IGNORE, Sample, Target};
@@ -95,6 +95,7 @@ pub fn summarise_with(
     };
     let mut done = 0;
     let mut groups = Groups::default();
+    let mut equal = EqualPixels::default();
     for split in Split::ALL {
         summary.samples.insert(split.name().to_owned(), dataset.len(split));
         if dataset.is_empty(split) {
@@ -103,7 +104,10 @@ pub fn summarise_with(
         let mut part = Part::new(dataset, split, of_part(split));
         let mut chunks = dataset.chunks(split, &config.bands, AT_ONCE)?.at_most(of_part(split));
         while let Some(chunk) = chunks.next() {
-            chunk?.iter().for_each(|sample| part.add(sample));
+            for sample in &chunk? {
+                part.add(sample);
+                equal.add(split, &sample.key, sample.width, &sample.image);
+            }
             progress(done + chunks.done(), wanted);
         }
         done += chunks.done();
@@ -115,6 +119,11 @@ pub fn summarise_with(
         }
         part.report(dataset, &mut summary)?;
     }
+    let equal: Vec<String> = equal.findings().collect();
+    if config.strict && !equal.is_empty() {
+        return Err(DataError::Contradicted { path: dataset.path().to_owned(), findings: equal });
+    }
+    summary.warnings.extend(equal);
     summary.unreadable = groups.list();
     let skipped = summary.unreadable.iter().map(|group| format!("skipped: {group}"));
     summary.warnings.extend(skipped.collect::<Vec<_>>());

@@ -48,7 +48,13 @@ pub(in crate::geotiff) fn lerc(
         // Floats without a value are NaN.
         Values::F32(v) => floats(blob, v, bands, f32::NAN),
         Values::F64(v) => floats(blob, v, bands, f64::NAN),
-        Values::F16(_) | Values::U64(_) | Values::I64(_) => Err("LERC has no such numbers".to_owned()),
+        Values::F16(_)
+        | Values::U64(_)
+        | Values::I64(_)
+        | Values::ComplexI16(_)
+        | Values::ComplexI32(_)
+        | Values::ComplexF32(_)
+        | Values::ComplexF64(_) => Err("LERC has no such numbers".to_owned()),
     }
 }
 

@@ -41,7 +41,7 @@ pub(super) fn unpack(
         Codec::Zstd => zstd::unpack(packed, into),
         Codec::Lzma => lzma::unpack(packed, into, most),
         Codec::WebP => webp::unpack(packed, into, shape),
-        Codec::Ccitt => ccitt::unpack(packed, into, shape),
+        Codec::Ccitt(coding) => ccitt::unpack(coding, packed, into, shape),
         // Read elsewhere: they give numbers, not bytes.
         Codec::None | Codec::Jpeg | Codec::Lerc => Err("it is not compressed bytes".to_owned()),
     }

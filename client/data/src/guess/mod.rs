@@ -1,18 +1,22 @@
 //! A first `dataset.toml` for a folder of images: what can be guessed from names and from one image, with the questions
 //! that only a person can answer.
 
+mod bands;
+
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use bands::{Looked, proposed};
 use eosfed_common::colour::Colour;
 use eosfed_plot::class_colours;
 
+use crate::config::FileBand;
 use crate::error::DataError;
 use crate::files::{each_below, is_image};
 use crate::raster::Limits;
-use crate::read::{read_labels, read_raster};
+use crate::read::read_labels;
 use crate::sample::IGNORE;
 
 /// Words in the names of folders of masks.
@@ -227,19 +231,43 @@ impl Draft<'_> {
 
     /// The bands of the files that are stacked, by their number.
     fn bands(&mut self, files: &[&PathBuf]) -> Result<(), DataError> {
-        let mut bands = 0;
-        let mut high = f32::MIN;
+        let mut looked = Looked { high: f32::MIN, ..Looked::default() };
         for file in files {
-            let raster = read_raster(file, self.limits)?;
-            bands += raster.bands;
-            high = raster.data.iter().copied().filter(|value| value.is_finite()).fold(high, f32::max);
+            looked = looked.and(Looked::at(file, self.limits)?);
         }
+        let Looked { names, complex, high } = looked;
+        let bands = names.len();
+        if complex {
+            let _ = writeln!(
+                self.head,
+                "# The files have complex numbers: \"amplitude\", or \"decibels\" for 20 log10 of it.\ncomplex = \"amplitude\""
+            );
+            self.ask(
+                "the files have complex numbers, as radar processors write them before they are calibrated: should models see \
+                 `amplitude` or `decibels`? The partners of a job need the same",
+            );
+        }
+        match proposed(&names) {
+            Some((names, chosen)) => self.some_bands(bands, &names, &chosen),
+            None => self.all_bands(bands, high < 100.0 && !complex),
+        }
+        if high > 255.0 && !complex {
+            let _ = writeln!(self.head, "# Numbers reach {high}.\n# scale = 0.0001");
+            self.ask(
+                "which factor makes reflectance of the numbers? The partners of a job need the same unit",
+            );
+        }
+        Ok(())
+    }
+
+    /// So many bands; whether they may be backscatter in decibels.
+    fn all_bands(&mut self, bands: usize, decibels: bool) {
         let sensor = match bands {
             3 => "rgb",
             13 => "sentinel2_l1c",
             12 => "sentinel2_l2a",
             10 => "sentinel2_land",
-            2 if high < 100.0 => "sentinel1",
+            2 if decibels => "sentinel1",
             _ => "",
         };
         if sensor.is_empty() {
@@ -254,12 +282,23 @@ impl Draft<'_> {
                 "are the bands those of `{sensor}`, in its order? If not, name them in `bands`"
             ));
         }
-        if high > 255.0 {
-            let _ = writeln!(self.head, "# Numbers reach {high}.\n# scale = 0.0001");
-            self.ask(
-                "which factor makes reflectance of the numbers? The partners of a job need the same unit",
-            );
-        }
-        Ok(())
+    }
+
+    /// Some of more bands than a model can have.
+    fn some_bands(&mut self, bands: usize, names: &[String], chosen: &[FileBand]) {
+        let shown = chosen.iter().map(|band| match band {
+            FileBand::Number(number) => number.to_string(),
+            FileBand::Text(text) => quoted(text),
+        });
+        let chosen = shown.collect::<Vec<_>>().join(", ");
+        let _ = writeln!(
+            self.head,
+            "# The files have {bands} bands, more than a model can have: these are taken, by number from 1, description or \
+             wavelength.\nbands = {}\nfile_bands = [{chosen}]",
+            list(names.iter().cloned())
+        );
+        self.ask(format!(
+            "which of the {bands} bands should models see? A partner's data need the same, of about the same wavelengths"
+        ));
     }
 }
