@@ -204,6 +204,41 @@ fn webp_without_loss_is_read_and_its_shape_must_be_that_of_the_tile() {
     assert!(said.contains("10x10 pixels and 3 bands, found `8x8`"), "{said}");
 }
 
+/// A colour gradient of 10x10 pixels that libwebp 1.6.0 has written at quality 60.
+const LOSSY: [u8; 82] = [
+    0x52, 0x49, 0x46, 0x46, 0x4a, 0x00, 0x00, 0x00, 0x57, 0x45, 0x42, 0x50, 0x56, 0x50, 0x38, 0x20, 0x3e,
+    0x00, 0x00, 0x00, 0xf0, 0x01, 0x00, 0x9d, 0x01, 0x2a, 0x0a, 0x00, 0x0a, 0x00, 0x02, 0x80, 0x42, 0x25,
+    0xa8, 0x02, 0x74, 0x00, 0xf4, 0x90, 0x1a, 0x08, 0x0e, 0xd0, 0x00, 0xfe, 0xfa, 0x03, 0xd7, 0x56, 0xb0,
+    0x64, 0xce, 0x25, 0xf4, 0xf2, 0x18, 0xec, 0xb7, 0xfe, 0x3b, 0x12, 0xab, 0xbb, 0xaf, 0xf1, 0x84, 0xf6,
+    0xa7, 0x98, 0xad, 0xbd, 0x40, 0xdf, 0xee, 0x27, 0x87, 0x16, 0x90, 0xd0, 0x00, 0x00,
+];
+
+/// The expected numbers are libwebp's.
+#[test]
+fn lossy_webp_has_the_pixels_of_libwebp() {
+    let folder = Folder::new();
+    let read = |stream: Vec<u8>| read(&folder.tiff(&tiled(50001, 8, 3, vec![stream; 4])));
+    let raster = read(LOSSY.to_vec()).unwrap();
+    let first: Vec<f32> = (0..3).flat_map(|band| raster.band(band)[..5].to_vec()).collect();
+    let wanted = [[0, 12, 39, 63, 75], [0, 2, 9, 11, 0], [197, 201, 206, 204, 185]];
+    assert_eq!(first, wanted.concat().into_iter().map(|v| v as f32).collect::<Vec<_>>());
+    let sums: Vec<f32> = (0..3)
+        .map(|band| (0..TILE).flat_map(|y| raster.band(band)[y * WIDTH..][..TILE].to_vec()).sum())
+        .collect();
+    assert_eq!(sums, [10261.0, 4028.0, 13409.0]);
+    // A frame may say that it is larger than its stream; nothing is decoded then.
+    let mut large = LOSSY.to_vec();
+    large[26..30].copy_from_slice(&[0xff, 0x3f, 0xff, 0x3f]);
+    let extended = [&b"RIFF\x5c\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0\x09\0\0\x09\0\0"[..], &large[12..]].concat();
+    for stream in [large, extended] {
+        let said = read(stream).unwrap_err().to_string();
+        assert!(said.contains("frames of 10x10 pixels, found `16383x16383`"), "{said}");
+    }
+    for length in 0..LOSSY.len() - 24 {
+        assert!(read(LOSSY[..length].to_vec()).is_err(), "{length} bytes of {}", LOSSY.len());
+    }
+}
+
 /// Each of CCITT's codings of a tile of black (1) and white pixels: compression, options of T.4, and the bytes.
 fn ccitt(tile: &[u8]) -> [(u32, u32, Vec<u8>); 5] {
     let rows = || tile.chunks(TILE);

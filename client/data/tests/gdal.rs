@@ -123,6 +123,31 @@ fn complex_files_of_gdal_have_its_amplitudes_decibels_and_missing_pixels() {
 }
 
 #[test]
+fn lossy_webp_of_gdal_has_its_pixels() {
+    if !is_there("lossy_webp_of_gdal_has_its_pixels") {
+        return;
+    }
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    for bands in [3, 4] {
+        let value = |at: usize| (at * at / 7 % 256) as f32 * 0.5 + (at % 97) as f32;
+        let data: Vec<f32> = (0..bands * PIXELS).map(value).collect();
+        let source = Raster { width: SIZE[0], height: SIZE[1], bands, data, reference: None };
+        write_geotiff(&folder.join("source.tif"), &source).unwrap();
+        let shape = "-co TILED=YES -co BLOCKXSIZE=32 -co BLOCKYSIZE=16";
+        let options = format!("-ot Byte -a_nodata none -co COMPRESS=WEBP -co WEBP_LEVEL=40 {shape}");
+        if !translate(folder, &options, "source.tif", "made.tif") {
+            println!("skipped: lossy_webp_of_gdal_has_its_pixels: this GDAL has no WebP");
+            return;
+        }
+        assert!(translate(folder, "-co COMPRESS=NONE", "made.tif", "plain.tif"));
+        let found = read(folder, "made.tif").data;
+        assert!(found != source.data, "it is lossy");
+        assert!(found == read(folder, "plain.tif").data, "{bands} bands");
+    }
+}
+
+#[test]
 fn ccitt_files_of_gdal_have_its_pixels() {
     if !is_there("ccitt_files_of_gdal_have_its_pixels") {
         return;

@@ -3,8 +3,8 @@
 use std::io::{Cursor, Write as _};
 
 use eosfed_data::{
-    GeoReference, GeoTiff, Limits, MAP_TILE, MapBand, MapKind, MapLayout, Raster, read_labels, read_raster,
-    write_geotiff, write_map,
+    Complex, GeoReference, GeoTiff, Limits, MAP_TILE, MapBand, MapKind, MapLayout, Raster, read_labels,
+    read_raster, write_geotiff, write_map,
 };
 use image::{DynamicImage, ImageFormat};
 use tiff::encoder::{Compression, TiffEncoder, colortype};
@@ -32,6 +32,12 @@ pub fn raster(bytes: &[u8]) -> bool {
         }
         corner.map(|values| (values, tiff.bands()))
     });
+    for complex in [Complex::Amplitude, Complex::Decibels] {
+        let Ok(mut tiff) = GeoTiff::open_complex(&path, &LIMITS, complex) else { continue };
+        if let Ok(values) = tiff.window(0, 0, 16, 16) {
+            assert_eq!(values.len(), tiff.bands() * 256);
+        }
+    }
     if let Ok(labels) = read_labels(&path, &LIMITS) {
         assert_eq!(labels.data.len(), labels.width * labels.height * labels.bands);
     }
@@ -141,6 +147,15 @@ fn compressed(compression: u16, packed: &[u8], tags: &[(Tag, u32)]) -> Vec<u8> {
     bytes.into_inner()
 }
 
+/// A colour gradient of 10x10 pixels that libwebp 1.6.0 has written at quality 60.
+const LOSSY: [u8; 82] = [
+    0x52, 0x49, 0x46, 0x46, 0x4a, 0x00, 0x00, 0x00, 0x57, 0x45, 0x42, 0x50, 0x56, 0x50, 0x38, 0x20, 0x3e,
+    0x00, 0x00, 0x00, 0xf0, 0x01, 0x00, 0x9d, 0x01, 0x2a, 0x0a, 0x00, 0x0a, 0x00, 0x02, 0x80, 0x42, 0x25,
+    0xa8, 0x02, 0x74, 0x00, 0xf4, 0x90, 0x1a, 0x08, 0x0e, 0xd0, 0x00, 0xfe, 0xfa, 0x03, 0xd7, 0x56, 0xb0,
+    0x64, 0xce, 0x25, 0xf4, 0xf2, 0x18, 0xec, 0xb7, 0xfe, 0x3b, 0x12, 0xab, 0xbb, 0xaf, 0xf1, 0x84, 0xf6,
+    0xa7, 0x98, 0xad, 0xbd, 0x40, 0xdf, 0xee, 0x27, 0x87, 0x16, 0x90, 0xd0, 0x00, 0x00,
+];
+
 /// One tile of every compression, with and without a predictor, and numbers of a few bits.
 fn codecs() -> Vec<Vec<u8>> {
     use Tag::{
@@ -173,6 +188,8 @@ fn codecs() -> Vec<Vec<u8>> {
         fax.encode_line((0..SIDE).map(black), side).unwrap();
     }
     let fax = fax.finish().unwrap().finish();
+    let strip = [(ImageWidth, 10), (ImageLength, 10), (Tag::RowsPerStrip, 10)];
+    let lossy = [&strip[..], &[(BitsPerSample, 8), (SamplesPerPixel, 3)]].concat();
     vec![
         compressed(50000, &zstd, &tags(16, &[])),
         compressed(50000, &zstd, &tags(16, &[(Predictor, 2)])),
@@ -183,9 +200,26 @@ fn codecs() -> Vec<Vec<u8>> {
         compressed(34887, &lerc_floats, &tags(32, &[(SampleFormat, 3)])),
         compressed(50001, &webp, &tags(8, &[(SamplesPerPixel, 3)])),
         compressed(4, &fax, &tags(1, &[])),
+        // Runs of ten white and six black pixels, twice; with marks, and as differences.
+        compressed(2, &[0x39, 0x00].repeat(SIDE), &tags(1, &[])),
+        compressed(3, &[0x00, 0x13, 0x90].repeat(SIDE), &tags(1, &[(Tag::Unknown(292), 4)])),
+        compressed(3, &[0x00, 0x19, 0xc8, 0x00, 0x58].repeat(SIDE / 2), &tags(1, &[(Tag::Unknown(292), 1)])),
+        compressed(50001, &LOSSY, &lossy),
         compressed(1, &bytes, &tags(10, &[])),
         compressed(1, &bytes, &tags(4, &[(Tag::FillOrder, 2)])),
     ]
+}
+
+/// Complex numbers of every kind, which are read where it is said what they become.
+fn complex() -> Vec<Vec<u8>> {
+    use Tag::{BitsPerSample, ImageLength, ImageWidth, SampleFormat};
+    let of = |(format, bits): (u32, u32)| {
+        let numbers =
+            deflated(&gradient(20 * bits as usize / 8).iter().map(|v| *v as u8).collect::<Vec<_>>());
+        let tags = [(ImageWidth, 5), (ImageLength, 4), (BitsPerSample, bits), (SampleFormat, format)];
+        compressed(8, &numbers, &tags)
+    };
+    [(5, 32), (5, 64), (6, 64), (6, 128)].map(of).to_vec()
 }
 
 /// What GDAL's metadata say of bands, and of a product.
@@ -281,5 +315,5 @@ pub(crate) fn seeds() -> Seeds {
         picture(ImageFormat::Jpeg),
         encoded(&DynamicImage::new_luma8(9, 7), ImageFormat::Jpeg),
     ];
-    Seeds { good: [good, codecs(), vec![metadata()]].concat(), odd: bombs() }
+    Seeds { good: [good, codecs(), vec![metadata()]].concat(), odd: [bombs(), complex()].concat() }
 }

@@ -79,7 +79,7 @@ pub(super) const COMPRESSIONS: [CompressionFact; 16] = [
     ),
     CompressionFact::read(34925, "LZMA", Codec::Lzma, ""),
     CompressionFact::read(50000, "ZSTD", Codec::Zstd, ""),
-    CompressionFact::read(50001, "WebP", Codec::WebP, "lossless, 3 or 4 bands of unsigned 8 bits"),
+    CompressionFact::read(50001, "WebP", Codec::WebP, "3 or 4 bands of unsigned 8 bits"),
     CompressionFact::refused(50002, "JPEG XL"),
 ];
 

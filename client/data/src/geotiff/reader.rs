@@ -60,6 +60,14 @@ impl GeoTiff {
         Self::open_as(Role::Labels, path, limits, Numbers::default())
     }
 
+    /// Opens an image: as [`Self::open`], and complex numbers become what `complex` says.
+    ///
+    /// # Errors
+    /// As [`Self::open`], but for complex numbers.
+    pub fn open_complex(path: &Path, limits: &Limits, complex: Complex) -> Result<Self, DataError> {
+        Self::open_as(Role::Image, path, limits, Numbers { complex: Some(complex), ..Numbers::default() })
+    }
+
     pub(crate) fn open_as(
         role: Role,
         path: &Path,

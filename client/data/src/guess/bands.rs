@@ -7,7 +7,7 @@ use eosfed_common::model::MAX_BANDS;
 use crate::config::FileBand;
 use crate::dataset::choose;
 use crate::error::DataError;
-use crate::geotiff::{BandName, Complex, GeoTiff, Numbers, Role};
+use crate::geotiff::{BandName, Complex, GeoTiff};
 use crate::raster::{Limits, Raster};
 use crate::read::{is_geotiff, read_raster};
 
@@ -38,8 +38,7 @@ impl Looked {
     /// If it cannot be read.
     pub(super) fn at(path: &Path, limits: &Limits) -> Result<Self, DataError> {
         let (names, complex, raster) = if is_geotiff(path)? {
-            let numbers = Numbers { complex: Some(Complex::Amplitude), ..Numbers::default() };
-            let mut file = GeoTiff::open_as(Role::Image, path, limits, numbers)?;
+            let mut file = GeoTiff::open_complex(path, limits, Complex::Amplitude)?;
             let mut names = file.names().to_vec();
             names.resize(file.bands(), BandName::default());
             if let Some((_, proposed)) = proposed(&names) {
