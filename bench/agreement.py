@@ -63,7 +63,8 @@ def cases(generator: numpy.random.Generator):
         dtype = "uint8" if bits <= 8 else "uint16"
         yield {"nbits": bits, "compress": compress, "interleave": interleave} | shape, pixels(generator, dtype, bands, bits)
     for shape in SHAPES:
-        yield {"nbits": 1, "compress": "CCITTFAX4"} | shape, pixels(generator, "uint8", 1, 1)
+        for compress in ["CCITTRLE", "CCITTFAX3", "CCITTFAX4"]:
+            yield {"nbits": 1, "compress": compress} | shape, pixels(generator, "uint8", 1, 1)
         yield {"nbits": 16, "compress": "DEFLATE"} | shape, pixels(generator, "float32", 1).astype("float16").astype("float32")
         yield {"photometric": "MINISWHITE"} | shape, pixels(generator, "uint8", 1)
         yield {"BIGTIFF": "YES"} | shape, pixels(generator, "uint16", 2)
@@ -73,8 +74,8 @@ def cases(generator: numpy.random.Generator):
                        for key, side in shape.items()}
             smooth = numpy.stack([numpy.indices(SIZE).sum(axis=0) * (band + 1) for band in range(bands)]).astype("uint8")
             yield {"compress": "JPEG", "photometric": photometric} | aligned, smooth // 2
-    for bands in [3, 4]:
-        yield {"compress": "WEBP", "webp_lossless": "YES", "tiled": True, "blockxsize": 16, "blockysize": 16}, \
+    for bands, quality in itertools.product([3, 4], [{"webp_lossless": "YES"}, {"webp_level": 30}, {"webp_level": 90}]):
+        yield {"compress": "WEBP", "tiled": True, "blockxsize": 16, "blockysize": 16} | quality, \
             pixels(generator, "uint8", bands)
 
 
