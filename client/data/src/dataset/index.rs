@@ -10,8 +10,8 @@ use eosfed_common::files::write_atomically;
 use serde::{Deserialize, Serialize};
 
 use super::Dataset;
+use super::contradictions::Findings;
 use super::scene::SceneFiles;
-use super::survey::Findings;
 use super::tiles::{Corner, Tiling};
 use crate::error::DataError;
 use crate::files::stamp;

@@ -8,8 +8,8 @@ use std::path::Path;
 use eosfed_common::digest::Digest;
 
 use super::Dataset;
+use super::contradictions::{Image, Outline, Seen, names};
 use super::overlap::{Footprint, covering};
-use super::survey::{Image, Outline, Seen, names};
 use crate::config::SplitBy;
 use crate::contents::{digest_of_file, digest_of_values};
 use crate::split::Split;

@@ -8,6 +8,7 @@ mod access;
 mod baseline;
 mod choice;
 mod chunks;
+mod contradictions;
 mod divide;
 mod find;
 mod grids;
@@ -26,7 +27,6 @@ mod rows;
 mod scene;
 mod stack;
 mod statements;
-mod survey;
 mod table;
 mod template;
 mod tiles;
@@ -170,7 +170,7 @@ impl Dataset {
         dataset.entries = entries;
         dataset.broken = broken;
         dataset.notes = notes;
-        let found = dataset.survey();
+        let found = dataset.check_contradictions();
         if let Some(file) = &remembered {
             dataset.index.get_mut().unwrap_or_else(PoisonError::into_inner).write(file);
         }

@@ -66,9 +66,9 @@ impl Dataset {
     ///
     /// # Errors
     /// Under `strict`, if something is.
-    pub(super) fn survey(&mut self) -> Result<(), DataError> {
+    pub(super) fn check_contradictions(&mut self) -> Result<(), DataError> {
         let images = self.first_images();
-        let findings = self.remembered_findings(self.survey_key(&images), || self.findings(&images));
+        let findings = self.remembered_findings(self.findings_key(&images), || self.findings(&images));
         if self.config.strict {
             let all: Vec<String> = findings.shared.into_iter().chain(findings.baselines).collect();
             if !all.is_empty() {
@@ -96,7 +96,7 @@ impl Dataset {
     }
 
     /// A digest of all that findings depend on.
-    fn survey_key(&self, images: &[Image<'_>]) -> String {
+    fn findings_key(&self, images: &[Image<'_>]) -> String {
         let mut hasher = Hasher::default();
         let mut add = |bytes: &[u8]| {
             hasher.update(&(bytes.len() as u64).to_le_bytes());
