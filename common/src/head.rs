@@ -13,8 +13,8 @@ use crate::colour::ClassColours;
 use crate::digest::Digest;
 use crate::ids::{ReleaseNumber, SpecialistName};
 use crate::model::{
-    Backbone, BandRule, Composition, MapDims, Method, NamedBand, Selection, TargetScale, Task, adapt,
-    head_signature,
+    Backbone, BandRule, Composition, DecoderChannels, MapDims, Method, NamedBand, Selection, TargetScale,
+    Task, adapt, head_signature,
 };
 use crate::plan::{ClassWeights, DownstreamSpec, Loss, Training};
 use crate::weights::Signature;
@@ -149,6 +149,9 @@ pub struct HeadFile {
     /// How maps are fused (method `fusion`).
     #[serde(default)]
     pub composition: Composition,
+    /// Channels of its decoder, for tasks of pixels (method `fusion`).
+    #[serde(default, skip_serializing_if = "DecoderChannels::is_default")]
+    pub decoder_channels: DecoderChannels,
     /// What it predicts.
     pub task: Task,
     /// Its classes.
@@ -199,6 +202,7 @@ impl HeadFile {
                 Method::Fusion => spec.head.composition,
                 Method::MeanLogits | Method::Router => Composition::default(),
             },
+            decoder_channels: spec.head.decoder_channels,
             task: spec.output.task,
             classes: spec.output.classes.clone(),
             class_colours: ClassColours::default(),
@@ -241,6 +245,7 @@ impl HeadFile {
                 .map_err(|rule| format!("`statistics`: `{band}`: {rule}"))?;
         }
         self.composition.check(&self.encoder_dims())?;
+        self.decoder_has_a_place()?;
         for encoder in &self.encoders {
             let name = &encoder.name;
             let bands = encoder.normalisation.len();
@@ -252,6 +257,20 @@ impl HeadFile {
             }
         }
         Ok(())
+    }
+
+    /// Other heads than those of pixels over fused maps have no decoder whose width could be chosen.
+    fn decoder_has_a_place(&self) -> Result<(), String> {
+        if self.decoder_channels.fits(self.task, self.method) {
+            return Ok(());
+        }
+        let channels = self.decoder_channels.get();
+        let head =
+            if self.method == Method::Fusion { self.task.name() } else { "a head that combines outputs" };
+        Err(format!(
+            "`decoder_channels` is for tasks of pixels with the method `fusion`, found `{channels}` for {head}, which \
+             has no decoder; leave it out"
+        ))
     }
 
     /// Name of the tensor with the learned weights of a selection, one number for each encoder.
@@ -332,7 +351,8 @@ impl HeadFile {
                 let dims = self.encoder_dims();
                 let fused = self.composition.output_dims(&dims);
                 let mut tensors = self.composition.signature(&dims).0;
-                tensors.extend(head_signature(self.task, &fused, self.classes.len()).0);
+                let classes = self.classes.len();
+                tensors.extend(head_signature(self.task, &fused, classes, self.decoder_channels).0);
                 Signature(tensors)
             }
             Method::MeanLogits => Signature::default(),

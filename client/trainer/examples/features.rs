@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use eosfed_common::colour::ClassColours;
 use eosfed_common::head::{HeadFile, Imagery};
-use eosfed_common::model::{BandRule, Composition, Method, NamedBand, Task};
+use eosfed_common::model::{BandRule, Composition, DecoderChannels, Method, NamedBand, Task};
 use eosfed_common::task::DeviceChoice;
 use eosfed_trainer::device;
 use eosfed_trainer::ensemble::{EncoderChoice, FeatureExtractor, Release};
@@ -76,6 +76,7 @@ fn head(release: &Release) -> anyhow::Result<HeadFile> {
         encoders,
         method: Method::Fusion,
         composition: Composition::default(),
+        decoder_channels: DecoderChannels::DEFAULT,
         task: Task::Classification,
         classes: vec!["a".to_owned(), "b".to_owned()],
         class_colours: ClassColours::default(),

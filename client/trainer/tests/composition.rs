@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use eosfed_common::model::{Composition, FeatureNorm, Fusion, MapDims, Selection, Task, head_signature};
+use eosfed_common::model::{
+    Composition, DecoderChannels, FeatureNorm, Fusion, MapDims, Selection, Task, head_signature,
+};
 use eosfed_common::weights::Tensors;
 use eosfed_trainer::metrics::MetricSpec;
 use eosfed_trainer::net::{Composer, ComputePrecision, Maps, StepCounter, UperNet};
@@ -41,7 +43,7 @@ fn maps(tensors: &BTreeMap<String, Tensor>, encoder: usize) -> Maps {
 #[test]
 fn upernet_matches_pytorch() {
     let golden = tensors();
-    let signature = head_signature(Task::Segmentation, &DIMS, 3);
+    let signature = head_signature(Task::Segmentation, &DIMS, 3, DecoderChannels::DEFAULT);
     // The generator's sine over the index of a value, with the tensor's rank among the names as phase.
     let wave = |(phase, (name, shape)): (usize, (&String, &Vec<usize>))| {
         let value = |at: usize| (at as f64 * 0.7312 + phase as f64).sin();

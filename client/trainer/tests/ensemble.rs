@@ -9,6 +9,7 @@ use std::fs;
 
 use common::{fitted, options, release, scene};
 use eosfed_common::card::ReleaseManifest;
+use eosfed_common::head::HeadFile;
 use eosfed_common::ids::ReleaseNumber;
 use eosfed_common::model::{Composition, FeatureNorm, Fusion, Method, Selection};
 use eosfed_data::Split;
@@ -96,6 +97,32 @@ fn every_way_of_composing_learns() {
         // A coin gives one half; the classes are told apart by either band alone.
         assert!(accuracy > 0.7, "{composition:?}: {accuracy}");
     }
+}
+
+#[test]
+fn a_narrow_decoder_has_fewer_parameters_and_learns_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let release = release(&folder.path().join("release"));
+    let data = scene(&folder.path().join("data"), 0, "validation = 0.0\ntest = 0.3\nseed = 2");
+    tch::set_num_threads(1);
+    let wide = options(&release, &data, "only-red", &folder.path().join("wide"));
+    let narrow = FitOptions {
+        decoder_channels: 32.try_into().unwrap(),
+        ..options(&release, &data, "only-red", &folder.path().join("narrow"))
+    };
+    let wide = fitted(&wide).unwrap();
+    let report = fitted(&narrow).unwrap();
+    assert!(report.parameters * 5 < wide.parameters, "{} of {}", report.parameters, wide.parameters);
+    assert!(scored(&narrow) > 0.7);
+    let head = fs::read_to_string(report.head.join(HeadFile::FILE)).unwrap();
+    assert!(head.contains("\"decoder_channels\": 32"), "{head}");
+    let head = fs::read_to_string(wide.head.join(HeadFile::FILE)).unwrap();
+    assert!(
+        !head.contains("decoder_channels"),
+        "heads with the default are read by earlier versions: {head}"
+    );
+    let router = fitted(&FitOptions { method: Method::Router, ..narrow }).unwrap_err().to_string();
+    assert!(router.contains("`decoder_channels`") && router.contains("found `32`"), "{router}");
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use eosfed_common::model::{BackboneShape, Task, backbone_signature, head_signature};
+use eosfed_common::model::{BackboneShape, DecoderChannels, Task, backbone_signature, head_signature};
 use eosfed_common::weights::{Signature, Tensors, WeightsFile};
 use eosfed_trainer::net::{ComputePrecision, ConvNeXt, Head};
 use eosfed_trainer::parameters::Parameters;
@@ -35,7 +35,9 @@ const GOLDENS: [Golden; 2] = [
 
 fn model_signature(golden: &Golden) -> Signature {
     let mut tensors = backbone_signature(&golden.shape, golden.bands).0;
-    tensors.extend(head_signature(Task::Classification, &golden.shape.dims, CLASSES).0);
+    tensors.extend(
+        head_signature(Task::Classification, &golden.shape.dims, CLASSES, DecoderChannels::DEFAULT).0,
+    );
     Signature(tensors)
 }
 

@@ -6,7 +6,9 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
-use eosfed_common::model::{Composition, Fusion, MapDims, Selection, Task, head_signature, initial_tensors};
+use eosfed_common::model::{
+    Composition, DecoderChannels, Fusion, MapDims, Selection, Task, head_signature, initial_tensors,
+};
 use eosfed_common::plan::Loss;
 use eosfed_common::weights::Signature;
 use eosfed_trainer::metrics::MetricSpec;
@@ -62,7 +64,15 @@ fn learned(world: &World, selection: Selection, seed: u64) -> Vec<f32> {
         Composition { selection, fusion: Fusion::Conv1x1 { multiple: 2 }, ..Composition::default() };
     let encoders = [DIMS; ENCODERS];
     let mut tensors = composition.signature(&encoders).0;
-    tensors.extend(head_signature(Task::Classification, &composition.output_dims(&encoders), 4).0);
+    tensors.extend(
+        head_signature(
+            Task::Classification,
+            &composition.output_dims(&encoders),
+            4,
+            DecoderChannels::DEFAULT,
+        )
+        .0,
+    );
     let signature = Signature(tensors);
     let parameters =
         Parameters::new(signature.clone(), &initial_tensors(&signature, seed), Device::Cpu).trainable();

@@ -115,6 +115,7 @@ mod tests {
             ("found `west`", |over| over.head.encoders[0].normalisation[0].mean = Finite::literal(9.0)),
             ("sources for each of its 1 bands", |over| over.head.encoders[0].sources.clear()),
             ("sources for each", |over| over.head.encoders[0].sources[0].clear()),
+            ("found `32` for classification", |over| over.head.decoder_channels = 32.try_into().unwrap()),
             ("at least one encoder", |over| over.head.encoders.clear()),
             ("at most 256 encoders", |over| over.head.encoders = vec![over.head.encoders[0].clone(); 257]),
         ] {

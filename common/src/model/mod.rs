@@ -7,6 +7,7 @@
 
 mod adaptation;
 mod composition;
+mod decoder;
 mod init;
 mod signature;
 mod stem;
@@ -18,13 +19,12 @@ use strum::{Display, EnumCount, IntoStaticStr, VariantArray};
 
 pub use adaptation::{Adaptation, BandRule, NamedBand, adapt};
 pub use composition::{Composition, FeatureNorm, Fusion, MapDims, Method, Selection};
+pub use decoder::DecoderChannels;
 pub use init::{initial_tensor, initial_tensors, initial_weights};
 pub use signature::{POOL_SCALES, backbone_signature, head_signature, signature};
 pub use stem::{named, stem_words, warm_start, warm_tensor};
 pub use task::{TargetScale, Task};
 
-/// Channels of the UPerNet decoder (as in the EoS-FM reference set-up).
-pub const DECODER_CHANNELS: usize = 128;
 /// The encoders' largest stride: the sides of the images that they take are multiples of it.
 pub const STRIDE: u32 = 32;
 /// Most input bands of a model.

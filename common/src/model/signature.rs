@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{BackboneShape, DECODER_CHANNELS, ModelSpec, Task};
+use super::{BackboneShape, DecoderChannels, ModelSpec, Task};
 use crate::weights::Signature;
 
 /// Output sizes of the pyramid pooling module.
@@ -28,9 +28,9 @@ impl Builder {
     }
 
     /// A convolution without bias, then a group normalisation.
-    fn conv_norm(&mut self, name: &str, input: usize, kernel: usize) {
-        self.add(format!("{name}.conv.weight"), &[DECODER_CHANNELS, input, kernel, kernel]);
-        self.with_bias(&format!("{name}.norm"), &[DECODER_CHANNELS]);
+    fn conv_norm(&mut self, name: &str, output: usize, input: usize, kernel: usize) {
+        self.add(format!("{name}.conv.weight"), &[output, input, kernel, kernel]);
+        self.with_bias(&format!("{name}.norm"), &[output]);
     }
 }
 
@@ -63,10 +63,11 @@ fn block_tensors(tensors: &mut Builder, name: &str, dim: usize, conv_mlp: bool) 
 }
 
 /// A head for `task` over four feature maps of `dims` channels: timm's classifier over the last
-/// map, or UPerNet over all four. Change detection concatenates the maps of its two dates.
+/// map, or UPerNet with these channels over all four. Change detection concatenates the maps of its two dates.
 #[must_use]
-pub fn head_signature(task: Task, dims: &[usize; 4], classes: usize) -> Signature {
+pub fn head_signature(task: Task, dims: &[usize; 4], classes: usize, decoder: DecoderChannels) -> Signature {
     let mut tensors = Builder::default();
+    let decoder = decoder.get();
     let dims = &dims.map(|dim| dim * task.dates());
     match task {
         Task::Classification | Task::Multilabel => {
@@ -75,15 +76,15 @@ pub fn head_signature(task: Task, dims: &[usize; 4], classes: usize) -> Signatur
         }
         Task::Segmentation | Task::ChangeDetection | Task::Regression => {
             for index in 0..POOL_SCALES.len() {
-                tensors.conv_norm(&format!("decoder.ppm.{index}"), dims[3], 1);
+                tensors.conv_norm(&format!("decoder.ppm.{index}"), decoder, dims[3], 1);
             }
-            tensors.conv_norm("decoder.bottleneck", dims[3] + POOL_SCALES.len() * DECODER_CHANNELS, 3);
+            tensors.conv_norm("decoder.bottleneck", decoder, dims[3] + POOL_SCALES.len() * decoder, 3);
             for (level, dim) in dims.iter().take(3).enumerate() {
-                tensors.conv_norm(&format!("decoder.lateral.{level}"), *dim, 1);
-                tensors.conv_norm(&format!("decoder.fpn.{level}"), DECODER_CHANNELS, 3);
+                tensors.conv_norm(&format!("decoder.lateral.{level}"), decoder, *dim, 1);
+                tensors.conv_norm(&format!("decoder.fpn.{level}"), decoder, decoder, 3);
             }
-            tensors.conv_norm("decoder.fuse", 4 * DECODER_CHANNELS, 3);
-            tensors.with_bias("decoder.classify", &[classes, DECODER_CHANNELS, 1, 1]);
+            tensors.conv_norm("decoder.fuse", decoder, 4 * decoder, 3);
+            tensors.with_bias("decoder.classify", &[classes, decoder, 1, 1]);
         }
     }
     Signature(tensors.0)
@@ -94,7 +95,8 @@ pub fn head_signature(task: Task, dims: &[usize; 4], classes: usize) -> Signatur
 pub fn signature(spec: &ModelSpec) -> Signature {
     let shape = spec.backbone.shape();
     let mut tensors = backbone_signature(&shape, spec.bands.len()).0;
-    tensors.extend(head_signature(spec.task, &shape.dims, spec.classes.len()).0);
+    let head = head_signature(spec.task, &shape.dims, spec.classes.len(), DecoderChannels::DEFAULT);
+    tensors.extend(head.0);
     Signature(tensors)
 }
 
@@ -143,7 +145,7 @@ mod tests {
 
     #[test]
     fn change_detection_has_the_maps_of_two_dates_at_every_level() {
-        let heads = |task| head_signature(task, &[8, 16, 24, 32], 2).0;
+        let heads = |task| head_signature(task, &[8, 16, 24, 32], 2, DecoderChannels::DEFAULT).0;
         let one = heads(Task::Segmentation);
         let two = heads(Task::ChangeDetection);
         assert_eq!(one["decoder.lateral.0.conv.weight"], [128, 8, 1, 1]);

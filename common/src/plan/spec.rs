@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{FederatedAdmission, JobKind, OneShotAdmission, RoundsPlan, Training};
 use crate::card::BandNormalisation;
 use crate::ids::{DataSetName, InstitutionName, ReleaseNumber, SpecialistName, SpecialistVersion};
-use crate::model::{Backbone, BandRule, Composition, Method, ModelSpec, TargetScale, Task};
+use crate::model::{Backbone, BandRule, Composition, DecoderChannels, Method, ModelSpec, TargetScale, Task};
 
 /// The specification of a job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -268,6 +268,9 @@ pub struct HeadPlan {
     /// How maps are fused (method `fusion`).
     #[serde(default)]
     pub composition: Composition,
+    /// Channels of the decoder, for tasks of pixels (method `fusion`).
+    #[serde(default, skip_serializing_if = "DecoderChannels::is_default")]
+    pub decoder_channels: DecoderChannels,
 }
 
 /// Which frozen specialists are scored, a round for each: the table `[evaluation]`.

@@ -128,6 +128,7 @@ fn images_are_mixed_only_where_their_classes_can_be() {
 #[test]
 fn a_plan_for_a_head_is_accepted_and_each_of_its_rules_can_fail() {
     survives(DOWNSTREAM);
+    survives(&DOWNSTREAM.replace("[head]", "[head]\ndecoder_channels = 32"));
     for (from, to) in [
         ("task = \"segmentation\"", "task = \"segmentation\"\nbackbone = \"convnextv2_atto\""),
         ("kind = \"downstream\"", "kind = \"downstream\"\nrelease = \"auto\""),
@@ -135,6 +136,7 @@ fn a_plan_for_a_head_is_accepted_and_each_of_its_rules_can_fail() {
         ("[head]", "[head]\nspecialists = [\"a\", \"a\"]"),
         ("[head]", "[head]\nmethod = \"mean_logits\""),
         ("scale = false }", "scale = false }, norm = \"batch\""),
+        ("[head]", "[head]\nmethod = \"router\"\ndecoder_channels = 32"),
         ("[participation]", "[[specialist]]\nname = \"a\"\nbands = [\"red\"]\n[participation]"),
         ("[participation]", "[normalisation]\nfrom = \"federated\"\n[participation]"),
         ("epochs = 2", "epochs = 2\naugment = [\"flip\"]"),

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use eosfed_common::counted::counted;
 use eosfed_common::head::HeadTraining;
-use eosfed_common::model::{Composition, FeatureNorm, Fusion, Method, Selection};
+use eosfed_common::model::{Composition, DecoderChannels, FeatureNorm, Fusion, Method, Selection};
 use eosfed_common::outln;
 use eosfed_common::plan::{ClassWeights, Loss};
 use eosfed_trainer::ensemble::{self, EncoderChoice, FitOptions, FitReport};
@@ -62,6 +62,10 @@ pub(super) struct FitArguments {
     /// How maps are fused: `concatenate`, `conv1x1[:MULTIPLE]`, `mlp[:MULTIPLE]`, `sum` or `product`.
     #[arg(long, default_value = "concatenate", value_parser = fusion)]
     fuse: Fusion,
+    /// Channels of the decoder, for tasks of pixels: a multiple of 32 up to 512. A narrow decoder overfits less with
+    /// few labels.
+    #[arg(long, default_value_t)]
+    decoder_channels: DecoderChannels,
     /// How an encoder's input bands are found among the bands of the data.
     #[arg(long, value_enum, default_value_t)]
     bands: BandsArgument,
@@ -174,6 +178,7 @@ impl FitArguments {
                 selection: scaled(self.select, self.scale),
                 fusion: self.fuse,
             },
+            decoder_channels: self.decoder_channels,
             output: self.output.clone(),
             training: self.training.settings(),
             input_size: self.input_size,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use eosfed_common::files::write_atomically;
 use eosfed_common::head::{HeadFile, HeadTraining, Imagery};
-use eosfed_common::model::{BandRule, Composition, Method, Selection, initial_tensors};
+use eosfed_common::model::{BandRule, Composition, DecoderChannels, Method, Selection, initial_tensors};
 use eosfed_common::plan::Training;
 use eosfed_common::task::DecodedSamples;
 use eosfed_data::{PartFacts, SampleSource, Split};
@@ -45,6 +45,8 @@ pub struct FitOptions {
     pub method: Method,
     /// How maps are fused.
     pub composition: Composition,
+    /// Channels of the decoder, for tasks of pixels.
+    pub decoder_channels: DecoderChannels,
     /// Folder for the head.
     pub output: PathBuf,
     /// How to train.
@@ -237,6 +239,7 @@ fn describe(
             Method::Fusion => options.composition,
             Method::MeanLogits | Method::Router => Composition::default(),
         },
+        decoder_channels: options.decoder_channels,
         task: config.task,
         classes: config.classes.clone(),
         class_colours: config.class_colours.clone(),
@@ -248,9 +251,7 @@ fn describe(
         samples: 0,
         training: (options.method != Method::MeanLogits).then(|| options.training.clone()),
     };
-    head.composition
-        .check(&head.encoder_dims())
-        .map_err(|reason| EnsembleError::file(release.folder(), reason))?;
+    head.check().map_err(|reason| EnsembleError::file(release.folder(), reason))?;
     Ok((head, notes, own))
 }
 

@@ -96,6 +96,7 @@ pub fn prune(
         band_rule: BandRule::ByName,
         method: Method::Fusion,
         composition: Composition { selection: Selection::All, ..file.composition },
+        decoder_channels: file.decoder_channels,
         output: options.output.clone(),
         training,
         input_size: file.input_size,

@@ -43,7 +43,7 @@ impl Head {
 
 #[cfg(test)]
 mod tests {
-    use eosfed_common::model::{head_signature, initial_tensors};
+    use eosfed_common::model::{DecoderChannels, head_signature, initial_tensors};
     use tch::{Device, Kind};
 
     use super::*;
@@ -56,7 +56,7 @@ mod tests {
         for (task, bias) in
             [(Task::Classification, "head.fc.bias"), (Task::Segmentation, "decoder.classify.bias")]
         {
-            let signature = head_signature(task, &dims, 2);
+            let signature = head_signature(task, &dims, 2, DecoderChannels::DEFAULT);
             let mut values = initial_tensors(&signature, 1);
             values.insert(bias.to_owned(), vec![5.0, -5.0]);
             let parameters = Parameters::new(signature, &values, Device::Cpu);

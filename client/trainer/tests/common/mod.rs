@@ -14,7 +14,7 @@ use eosfed_common::finite::Finite;
 use eosfed_common::head::HeadTraining;
 use eosfed_common::ids::ReleaseNumber;
 use eosfed_common::model::{
-    Backbone, BandRule, Composition, Method, ModelSpec, Task, initial_weights, signature,
+    Backbone, BandRule, Composition, DecoderChannels, Method, ModelSpec, Task, initial_weights, signature,
 };
 use eosfed_common::plan::{Augmentation, ClassWeights, Training};
 use eosfed_common::task::{DeviceChoice, InitialWeights, Keep, TrainTask, TrainerEvent};
@@ -195,6 +195,7 @@ pub(crate) fn options(release: &Path, data: &Path, encoders: &str, output: &Path
         band_rule: BandRule::ByName,
         method: Method::Fusion,
         composition: Composition::default(),
+        decoder_channels: DecoderChannels::DEFAULT,
         output: output.to_owned(),
         training: HeadTraining {
             epochs: 1,

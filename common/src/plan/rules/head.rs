@@ -1,12 +1,16 @@
 //! The tables that name specialists: `[head]` and `[evaluation]`.
 
 use super::words::{distinct, words};
-use crate::model::{FeatureNorm, MAX_BANDS, Method};
+use crate::model::{FeatureNorm, MAX_BANDS, Method, Task};
 use crate::plan::report::Report;
 use crate::plan::{EvaluationPlan, HeadPlan};
 
-/// The head of a downstream job.
-pub(in crate::plan) fn head(head: Option<HeadPlan>, report: &mut Report) -> Option<HeadPlan> {
+/// The head of a downstream job, for this task if it is known.
+pub(in crate::plan) fn head(
+    head: Option<HeadPlan>,
+    task: Option<Task>,
+    report: &mut Report,
+) -> Option<HeadPlan> {
     let head = report.given("head", head, "in a downstream job")?;
     words("head.bands", &head.bands, &(1..=MAX_BANDS), report);
     distinct("head.specialists", &head.specialists, report);
@@ -15,6 +19,9 @@ pub(in crate::plan) fn head(head: Option<HeadPlan>, report: &mut Report) -> Opti
     let rule =
         "`pixel`, `layer` or `none` in rounds: `batch` would need the moments of other institutions' imagery";
     report.rule(head.composition.norm != FeatureNorm::Batch, "head.composition.norm", rule, "batch");
+    let fits = task.is_none_or(|task| head.decoder_channels.fits(task, head.method));
+    let rule = "absent, but for a task of pixels with the method `fusion`: other heads have no decoder";
+    report.rule(fits, "head.decoder_channels", rule, head.decoder_channels);
     Some(head)
 }
 

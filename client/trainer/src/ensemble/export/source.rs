@@ -4,7 +4,7 @@ use std::path::Path;
 
 use eosfed_common::colour::ClassColours;
 use eosfed_common::head::{HeadFile, Imagery};
-use eosfed_common::model::{Composition, Method};
+use eosfed_common::model::{Composition, DecoderChannels, Method};
 use eosfed_data::{DataError, Dataset, Surveyed};
 use tch::{Device, Tensor};
 
@@ -127,6 +127,7 @@ fn plain_head(
         encoders,
         method: Method::Fusion,
         composition: Composition::default(),
+        decoder_channels: DecoderChannels::DEFAULT,
         task: config.task,
         classes: config.classes.clone(),
         class_colours: ClassColours::default(),

@@ -1,7 +1,7 @@
 //! The windows in which a head sees a scene.
 
 use eosfed_common::head::HeadFile;
-use eosfed_common::model::{DECODER_CHANNELS, MapDims, STRIDE};
+use eosfed_common::model::{MapDims, STRIDE};
 
 /// Sides of windows in pixels.
 const SIDES: std::ops::RangeInclusive<usize> = 8..=4096;
@@ -76,7 +76,7 @@ fn bytes_per_pixel(head: &HeadFile) -> usize {
     let of_map = |dims: &MapDims| (0..4).map(|level| (3 * dims[level]) >> (4 + 2 * level)).sum::<usize>();
     let maps = dims.iter().map(of_map).sum::<usize>() * head.task.dates();
     // Four levels at stride 4, as they are, side by side, and fused.
-    let decoder = if head.task.is_dense() { 3 * 4 * DECODER_CHANNELS / 16 } else { 0 };
+    let decoder = if head.task.is_dense() { 3 * 4 * head.decoder_channels.get() / 16 } else { 0 };
     let outputs = 4 * head.classes.len().max(1);
     FLOAT * (values + encoder + maps + decoder + outputs)
 }
