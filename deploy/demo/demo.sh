@@ -117,7 +117,7 @@ eosfed --output json release show > "$results/release.json"
 [[ $story == landsat ]] && size=(--input-size 64) || size=()
 fit() { # NAME ENCODERS
     "$bin/eosfed-trainer" fit --release "$release" --data "$data/label" --encoders "$2" --name "$1" \
-        --output "$results/heads/$1" --seed "$seed" --threads 1 --learning-rate 5e-4 "${size[@]}" > "$logs/fit-$1.txt" 2>&1 ||
+        --output "$results/heads/$1" --seed "$seed" --threads 1 --learning-rate 5e-4 --decoder-channels 32 "${size[@]}" > "$logs/fit-$1.txt" 2>&1 ||
         { cat "$logs/fit-$1.txt" >&2; return 1; }
 }
 # Two at a time: a head is small, and gains little from a second thread.

@@ -17,8 +17,8 @@ import eosfed
 CHOSEN = {"norm": "none", "selection": {"kind": "top_k", "k": 1, "scale": False}, "fusion": {"kind": "sum"}}
 
 
-def head_tensors(dense: bool, classes: int, dims: list[int]) -> dict[str, torch.Tensor]:
-    """Random tensors with the names and shapes of a head over maps of these channels."""
+def head_tensors(dense: bool, classes: int, dims: list[int], width: int = 128) -> dict[str, torch.Tensor]:
+    """Random tensors of a head over maps of these channels, with a decoder of ``width`` channels."""
     generator = torch.Generator().manual_seed(8)
 
     def values(*shape: int) -> torch.Tensor:
@@ -29,13 +29,14 @@ def head_tensors(dense: bool, classes: int, dims: list[int]) -> dict[str, torch.
         return {f"{n}.weight": 1 + values(*s) for n, s in pairs.items()} | {
             f"{n}.bias": values(s[0]) for n, s in pairs.items()
         }
-    convs = {f"ppm.{at}": (dims[3], 1) for at in range(4)} | {"bottleneck": (dims[3] + 4 * 128, 3), "fuse": (512, 3)}
-    convs |= {f"lateral.{at}": (dims[at], 1) for at in range(3)} | {f"fpn.{at}": (128, 3) for at in range(3)}
-    tensors = {"decoder.classify.weight": values(classes, 128, 1, 1), "decoder.classify.bias": values(classes)}
+    convs = {f"ppm.{at}": (dims[3], 1) for at in range(4)} | {"bottleneck": (dims[3] + 4 * width, 3)}
+    convs |= {f"lateral.{at}": (dims[at], 1) for at in range(3)} | {f"fpn.{at}": (width, 3) for at in range(3)}
+    convs["fuse"] = (4 * width, 3)
+    tensors = {"decoder.classify.weight": values(classes, width, 1, 1), "decoder.classify.bias": values(classes)}
     for name, (channels, kernel) in convs.items():
-        tensors[f"decoder.{name}.conv.weight"] = values(128, channels, kernel, kernel)
-        tensors[f"decoder.{name}.norm.weight"] = 1 + values(128)
-        tensors[f"decoder.{name}.norm.bias"] = values(128)
+        tensors[f"decoder.{name}.conv.weight"] = values(width, channels, kernel, kernel)
+        tensors[f"decoder.{name}.norm.weight"] = 1 + values(width)
+        tensors[f"decoder.{name}.norm.bias"] = values(width)
     return tensors
 
 
@@ -44,8 +45,8 @@ def upernet(maps: list[torch.Tensor], tensors: dict[str, torch.Tensor]) -> torch
 
     def conv(name: str) -> nn.Module:
         weight = tensors[f"decoder.{name}.conv.weight"]
-        layer = nn.Conv2d(weight.shape[1], 128, weight.shape[2], padding="same", bias=False)
-        norm = nn.GroupNorm(32, 128)
+        layer = nn.Conv2d(weight.shape[1], weight.shape[0], weight.shape[2], padding="same", bias=False)
+        norm = nn.GroupNorm(weight.shape[0] // 4, weight.shape[0])
         layer.load_state_dict({"weight": weight})
         norm.load_state_dict({k: tensors[f"decoder.{name}.norm.{k}"] for k in ("weight", "bias")})
         return nn.Sequential(layer, norm, nn.ReLU())
@@ -64,11 +65,11 @@ def upernet(maps: list[torch.Tensor], tensors: dict[str, torch.Tensor]) -> torch
     return functional.conv2d(fused, tensors["decoder.classify.weight"], tensors["decoder.classify.bias"])
 
 
-def open_made(release: Path, folder: Path, task: str, classes: int, **others: object) -> tuple:
+def open_made(release: Path, folder: Path, task: str, classes: int, width: int = 128, **others: object) -> tuple:
     """A head for a task that sums the maps of the one encoder it has chosen, and its tensors."""
     dense = task not in ("classification", "multilabel")
     dims = [2 * dim for dim in DIMS] if task == "change_detection" else DIMS
-    tensors = head_tensors(dense, classes, dims)
+    tensors = head_tensors(dense, classes, dims, width)
     names = [str(at) for at in range(classes)]
     head = make_head(
         folder,
@@ -92,11 +93,13 @@ def test_answers_for_images_are_timms(release: Path, tmp_path: Path, task: str) 
     torch.testing.assert_close(model.answer(images(), BANDS), answer, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("task", ["segmentation", "change_detection", "regression"])
-def test_answers_for_pixels_are_torchs(release: Path, tmp_path: Path, task: str) -> None:
+@pytest.mark.parametrize(
+    ("task", "width"), [("segmentation", 128), ("segmentation", 32), ("change_detection", 128), ("regression", 64)]
+)
+def test_answers_for_pixels_are_torchs(release: Path, tmp_path: Path, task: str, width: int) -> None:
     classes = 1 if task == "regression" else 3
     target = {"offset": 5.0, "scale": 2.0, "unit": "m"} if task == "regression" else None
-    model, tensors = open_made(release, tmp_path / "head", task, classes, target=target)
+    model, tensors = open_made(release, tmp_path / "head", task, classes, width, target=target)
     x = torch.stack([images(1), images(2)], 1) if task == "change_detection" else images()
     expected = upernet(model.ensemble(x, BANDS), tensors)
     torch.testing.assert_close(model(x, BANDS), expected, atol=1e-4, rtol=1e-4)

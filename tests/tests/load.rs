@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
 use std::process::Command;
+use std::time::Duration;
 
 use eosfed_e2e::{fail, programs, succeed};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 fn load(arguments: &[&str]) -> Command {
     let mut command = Command::new(programs().join("eosfed-load"));
@@ -48,6 +51,45 @@ fn restarts_under_load_lose_no_call_that_cannot_be_repeated() {
     {
         assert!(said.contains(row), "{row} is not in\n{said}");
     }
+}
+
+/// The short form of `make bench-rounds`, in ratios: a machine that is slow or busy is so for both sides of them. What
+/// the coordinator does with the bytes of an institution and round (TLS, hash, disk, both ways) is compared with hashing
+/// them once; 10 times are usual, where the processor has instructions for SHA-256. Memory is what rounds need more than
+/// the idle coordinator; 12 MiB are usual.
+#[test]
+fn a_round_costs_a_bounded_multiple_of_hashing_its_bytes() {
+    let mut rounds = Command::new(programs().join("eosfed-load"));
+    rounds.args(["rounds", "--clients", "4", "--count", "2"]);
+    let found: Value = serde_json::from_slice(&succeed(&mut rounds).stdout).unwrap();
+    println!("{found}");
+    let number = |value: &Value| value.as_f64().unwrap();
+    let bytes = 4 * found["parameters"].as_u64().unwrap() as usize;
+    let hashing = processor_seconds_of_hashing(2 * bytes);
+    let of_a_round = |round: &Value| number(&round["processor_seconds"]) / 4.0 / hashing;
+    let times: Vec<f64> = found["rounds"].as_array().unwrap().iter().map(of_a_round).collect();
+    assert_eq!(times.len(), 2);
+    let least = times.iter().copied().fold(f64::INFINITY, f64::min);
+    assert!(least < 20.0, "a round takes {times:.1?} times as long as hashing its bytes");
+    let grown = (number(&found["peak_kib"]) - number(&found["idle_kib"])) / 1024.0;
+    assert!(grown < 24.0, "memory grows by {grown:.1} MiB");
+}
+
+/// The least of three, as for the rounds: what is more is the machine's.
+fn processor_seconds_of_hashing(bytes: usize) -> f64 {
+    let data = vec![0x5a_u8; bytes];
+    let once = |_| {
+        let start = processor_time_of_this_thread();
+        std::hint::black_box(Sha256::digest(&data));
+        (processor_time_of_this_thread() - start).as_secs_f64()
+    };
+    (0..3).map(once).fold(f64::INFINITY, f64::min)
+}
+
+/// The kernel's first number is in nanoseconds.
+fn processor_time_of_this_thread() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
 }
 
 #[test]

@@ -19,7 +19,7 @@ DENSE = ("segmentation", "change_detection", "regression")
 TASKS = ("classification", "multilabel", *DENSE)
 METHODS = ("fusion", "mean_logits", "router")
 POOL_SCALES = (1, 2, 3, 6)
-GROUPS = 32
+GROUP = 4
 
 
 class _Tensors(nn.Module):
@@ -55,7 +55,7 @@ class UperNet(_Tensors):
         weight = self.get(f"decoder.{name}.conv.weight")
         y = functional.conv2d(x, weight, padding=weight.shape[2] // 2)
         scale, shift = self.get(f"decoder.{name}.norm.weight"), self.get(f"decoder.{name}.norm.bias")
-        return functional.relu(functional.group_norm(y, GROUPS, scale, shift))
+        return functional.relu(functional.group_norm(y, len(scale) // GROUP, scale, shift))
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         levels = [self.conv(maps[level], f"lateral.{level}") for level in range(3)]

@@ -7,7 +7,8 @@ use tch::Tensor;
 use super::{ComputePrecision, Maps};
 use crate::parameters::Parameters;
 
-const GROUPS: i64 = 32;
+/// Channels that are normalised together. With one, a map of 1x1 pixel would always be normalised to zero.
+const GROUP: i64 = 4;
 const EPS: f64 = 1e-5;
 
 /// Convolution without bias, group normalisation, ReLU.
@@ -28,7 +29,7 @@ impl ConvNorm {
     fn forward(&self, x: &Tensor) -> Tensor {
         let padding = self.weight.size()[2] / 2;
         let y = self.precision.conv2d(x, &self.weight, None, 1, padding, 1);
-        y.group_norm(GROUPS, Some(&self.scale), Some(&self.shift), EPS, false).relu()
+        y.group_norm(self.weight.size()[0] / GROUP, Some(&self.scale), Some(&self.shift), EPS, false).relu()
     }
 }
 
