@@ -265,6 +265,38 @@ fn the_same_chunk_sent_twice_concurrently_is_stored_once() {
     }
 }
 
+/// A member may send different bytes over two connections at once. The digest of an upload is computed from what
+/// arrives, so no bytes may get into its file that were not hashed.
+#[test]
+fn no_blob_has_other_bytes_than_its_digest_says_when_two_connections_write_different_ones() {
+    const PIECE: usize = 4096;
+    let folder = tempfile::tempdir().unwrap();
+    let blobs = FileBlobs::open(folder.path()).unwrap();
+    let (good, bad) = (vec![1_u8; 8 * PIECE], vec![2_u8; 8 * PIECE]);
+    let whole = blob(&good);
+    let mut finished = 0;
+    for _ in 0..100 {
+        std::thread::scope(|scope| {
+            for bytes in [&good, &bad] {
+                let blobs = &blobs;
+                scope.spawn(move || {
+                    for at in (0..bytes.len()).step_by(PIECE) {
+                        // One of the two is refused where the other was first.
+                        let _ = ready(blobs.append("west", whole, at as u64, &bytes[at..at + PIECE]));
+                    }
+                });
+            }
+        });
+        if ready(blobs.finish("west", whole)).is_ok() {
+            finished += 1;
+            let stored = std::fs::read(blobs.path_of(whole.digest)).unwrap();
+            assert!(stored == good, "a blob with the bytes of the other connection");
+            ready(blobs.remove(whole.digest)).unwrap();
+        }
+    }
+    println!("{finished} of 100 uploads became a blob");
+}
+
 /// Mounts a file system of 1 MiB and fills it with an upload. Needs root; skipped by name without.
 #[test]
 fn a_full_disk_loses_nothing() {

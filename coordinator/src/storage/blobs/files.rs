@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,6 +13,7 @@ use eosfed_common::digest::Digest;
 use eosfed_common::files;
 use tempfile::NamedTempFile;
 
+use super::received::Received;
 use super::{BlobError, Blobs, Presence, failed};
 use crate::storage::STAGING;
 
@@ -25,6 +27,7 @@ pub struct FileBlobs {
     blobs: PathBuf,
     partial: PathBuf,
     staging: PathBuf,
+    received: Received,
 }
 
 impl FileBlobs {
@@ -42,7 +45,7 @@ impl FileBlobs {
         for folder in [&blobs, &partial, &staging] {
             fs::create_dir_all(folder)?;
         }
-        Ok(Self { blobs, partial, staging })
+        Ok(Self { blobs, partial, staging, received: Received::default() })
     }
 
     /// The path of the blob with this digest, whether it exists or not.
@@ -144,6 +147,8 @@ impl Blobs for FileBlobs {
     async fn append(&self, owner: &str, blob: BlobRef, offset: u64, bytes: &[u8]) -> Result<u64, BlobError> {
         let failed = failed(blob.digest);
         let path = self.partial(owner, blob.digest);
+        let upload = self.received.of(owner);
+        let mut upload = upload.lock().unwrap_or_else(PoisonError::into_inner);
         if offset == 0 {
             self.begin(owner, &path).map_err(&failed)?;
         }
@@ -155,22 +160,26 @@ impl Blobs for FileBlobs {
         if end > blob.size {
             return Err(BlobError::TooLong(blob.size));
         }
-        // The chunk is written at its offset, not appended: an abandoned connection may still deliver the
-        // same bytes.
         let file =
             OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(&failed)?;
         file.write_all_at(bytes, offset).map_err(&failed)?;
+        upload.written(blob.digest, offset, bytes);
         Ok(end)
     }
 
     async fn finish(&self, owner: &str, blob: BlobRef) -> Result<(), BlobError> {
         let failed = failed(blob.digest);
         let path = self.partial(owner, blob.digest);
+        let upload = self.received.of(owner);
+        let mut upload = upload.lock().unwrap_or_else(PoisonError::into_inner);
         let stands = length(&path).map_err(&failed)?.unwrap_or_default();
         if stands != blob.size {
             return Err(BlobError::Offset { stands, found: blob.size });
         }
-        let found = files::digest(&path).map_err(&failed)?;
+        let found = match upload.finish(blob.digest, blob.size) {
+            Some(found) => found,
+            None => files::digest(&path).map_err(&failed)?,
+        };
         if found != blob.digest {
             fs::remove_file(&path).map_err(&failed)?;
             return Err(BlobError::Digest { found, expected: blob.digest });

@@ -3,6 +3,7 @@
 
 mod files;
 mod memory;
+mod received;
 
 use std::fmt;
 use std::io::{self, Write as _};
