@@ -38,7 +38,6 @@ impl DecoderChannels {
 
     /// Whether it is the default, which documents leave out.
     #[must_use]
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
     pub fn is_default(&self) -> bool {
         *self == Self::DEFAULT
     }
