@@ -147,6 +147,42 @@ fn lossy_webp_of_gdal_has_its_pixels() {
     }
 }
 
+/// All pixels of JPEG, in TIFF and alone, are those of GDAL's libjpeg-turbo to one level, and no band's mean is shifted.
+#[test]
+fn jpeg_files_of_gdal_have_its_pixels() {
+    if !is_there("jpeg_files_of_gdal_have_its_pixels") {
+        return;
+    }
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    let value = |at: usize| ((at % SIZE[0]) * 5 + at / SIZE[0] * 3 + at * at % 23) as f32 % 256.0;
+    for bands in [1, 3] {
+        let data: Vec<f32> = (0..bands * PIXELS).map(value).collect();
+        let source = Raster { width: SIZE[0], height: SIZE[1], bands, data, reference: None };
+        write_geotiff(&folder.join("source.tif"), &source).unwrap();
+        for (options, name) in [
+            ("-co COMPRESS=JPEG -co JPEG_QUALITY=60", "made.tif"),
+            ("-co COMPRESS=JPEG -co PHOTOMETRIC=YCBCR", "made.tif"),
+            ("-co COMPRESS=JPEG -co TILED=YES -co BLOCKXSIZE=32 -co BLOCKYSIZE=16", "made.tif"),
+            ("-of JPEG -co QUALITY=50", "made.jpg"),
+            ("-of JPEG -co PROGRESSIVE=ON", "made.jpg"),
+        ] {
+            if bands == 1 && options.contains("YCBCR") {
+                continue;
+            }
+            let options = format!("-ot Byte -a_nodata none {options}");
+            assert!(translate(folder, &options, "source.tif", name), "{options}");
+            assert!(translate(folder, "-co COMPRESS=NONE", name, "plain.tif"));
+            let [found, wanted] = [read(folder, name), read(folder, "plain.tif")];
+            assert_eq!(found.bands, bands, "{options}");
+            let off = found.data.iter().zip(&wanted.data).map(|(a, b)| f64::from(a - b));
+            let (far, sum) = off.fold((0.0_f64, 0.0), |(far, sum), by| (far.max(by.abs()), sum + by));
+            let shift = sum / found.data.len() as f64;
+            assert!(far <= 1.0 && shift.abs() < 0.01, "{options}: {far} levels at most, {shift} on average");
+        }
+    }
+}
+
 #[test]
 fn ccitt_files_of_gdal_have_its_pixels() {
     if !is_there("ccitt_files_of_gdal_have_its_pixels") {
