@@ -53,7 +53,7 @@ pub(super) fn explain(whole: &WholeJob, known: &Known, now: Timestamp) -> Explan
     let ended = matches!(job.state, JobState::Finished | JobState::Cancelled);
     let view = current.as_ref().or_else(|| history.last().filter(|_| !ended));
     let round = view.map(|view| ExplainedRound::of(job, view));
-    let institutions = view.map_or_else(Vec::new, |view| institution::all(view, known, now));
+    let institutions = view.map_or_else(Vec::new, |view| institution::all(view, job, known, now));
     let (summary, moves) = match job.state {
         JobState::Preparing => preparing(),
         JobState::Aggregating => aggregating(round.as_ref()),

@@ -348,6 +348,7 @@ fn a_round_says_who_is_queued_and_behind_what() {
         state: ParticipantState::Offered,
         message: None,
         queued_behind: None,
+        own_deadline: None,
         ..one.clone()
     };
     assert!(!text(&round).contains("queued"));

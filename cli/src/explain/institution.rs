@@ -1,38 +1,77 @@
 //! What each institution of a round does, or why it does nothing.
 
+use std::time::Duration;
+
 use eosfed_common::clock::Timestamp;
-use eosfed_common::view::{InstitutionView, ParticipantState, ParticipantView, Presence, RoundView};
+use eosfed_common::ids::JobId;
+use eosfed_common::view::{InstitutionView, JobView, ParticipantState, ParticipantView, Presence, RoundView};
 
 use super::super::document::ExplainedInstitution;
+use super::super::print;
 use super::Known;
 use super::round::when;
 
 /// All institutions of a round but those whose results count.
-pub(super) fn all(round: &RoundView, known: &Known, now: Timestamp) -> Vec<ExplainedInstitution> {
+pub(super) fn all(
+    round: &RoundView,
+    job: &JobView,
+    known: &Known,
+    now: Timestamp,
+) -> Vec<ExplainedInstitution> {
+    let time = job.spec.participation().deadline;
     let others = round.participants.iter().filter(|(_, one)| one.state != ParticipantState::Submitted);
     others
         .map(|(name, one)| ExplainedInstitution {
             institution: name.clone(),
-            what: what(one, known.get(name), now),
+            what: what(one, known.get(name), time, now),
             awaited: matches!(one.state, ParticipantState::Offered | ParticipantState::Working),
             can_be_retried: one.state.can_be_retried(),
         })
         .collect()
 }
 
-fn what(one: &ParticipantView, known: Option<&InstitutionView>, now: Timestamp) -> String {
+/// `time` is what the plan gives each institution for its answer.
+fn what(one: &ParticipantView, known: Option<&InstitutionView>, time: Duration, now: Timestamp) -> String {
     let said = one.message.as_deref().unwrap_or("no reason is on record");
     match one.state {
         ParticipantState::Offered => match &one.queued_behind {
-            Some(job) => format!("it is queued: it is at work for {job}, and answers when that has ended"),
-            None => format!("it has not answered; {}", presence(known, now)),
+            Some(job) => queued(job, one.own_deadline, time, now),
+            None => format!("it has not answered; {}{}", presence(known, now), later(one, now)),
         },
-        ParticipantState::Working => working(one, known, now),
+        ParticipantState::Working => format!("{}{}", working(one, known, now), later(one, now)),
         ParticipantState::Submitted => "its result counts".to_owned(),
         ParticipantState::Refused => format!("its client has declined: {said}"),
         ParticipantState::Rejected => format!("its result was rejected: {said}"),
         ParticipantState::Failed => format!("its work has failed: {said}"),
     }
+}
+
+/// Why an institution cannot begin, and what its time does meanwhile: it ends at `end`, a whole `time` after the
+/// other work ends at the latest.
+fn queued(behind: &JobId, end: Option<Timestamp>, time: Duration, now: Timestamp) -> String {
+    let Some(end) = end else {
+        return format!("it is queued: it is at work for {behind}, and answers when that has ended");
+    };
+    let most = end.since(now).saturating_sub(time);
+    if most.is_zero() {
+        return format!(
+            "it is queued: it is at work for {behind}, beyond the time that it has for that; its time here ends {}",
+            when(end, now)
+        );
+    }
+    format!(
+        "it is queued: its time does not run while it is at work for {behind} ({} at most); it has {} from then",
+        print::span(most.as_secs()),
+        print::span(time.as_secs())
+    )
+}
+
+/// The end of an institution's time, if it ends later than that of the others.
+fn later(one: &ParticipantView, now: Timestamp) -> String {
+    let end = one
+        .own_deadline
+        .map(|end| format!("; it was at work for another job, and its time ends {}", when(end, now)));
+    end.unwrap_or_default()
 }
 
 fn working(one: &ParticipantView, known: Option<&InstitutionView>, now: Timestamp) -> String {

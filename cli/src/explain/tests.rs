@@ -92,6 +92,33 @@ fn who_works_for_another_job_is_queued() {
     );
 }
 
+/// The plan gives half an hour.
+#[test]
+fn the_time_of_who_is_queued_stands_still_and_then_runs() {
+    const MINUTE: u64 = 60_000;
+    let said = |behind: Option<&str>, state: &str, end: u64| {
+        let mut north = participant(state, None);
+        north["queued_behind"] = json!(behind);
+        north["own_deadline"] = json!(NOW.0 + end);
+        what(&explained("running", &json!({"north": north, "west": participant("working", None)})), "north")
+            .to_owned()
+    };
+    assert_eq!(
+        said(Some("j-0000000b"), "offered", 150 * MINUTE),
+        "it is queued: its time does not run while it is at work for j-0000000b (2 h at most); it has 30 min \
+         from then"
+    );
+    let overdue = said(Some("j-0000000b"), "offered", 20 * MINUTE);
+    assert!(
+        overdue.ends_with("beyond the time that it has for that; its time here ends in 20 min"),
+        "{overdue}"
+    );
+    for state in ["offered", "working"] {
+        let free = said(None, state, 20 * MINUTE);
+        assert!(free.ends_with("; it was at work for another job, and its time ends in 20 min"), "{free}");
+    }
+}
+
 #[test]
 fn a_round_with_enough_and_a_round_that_cannot_get_enough_say_so() {
     let [done, working, failed] =
@@ -133,17 +160,18 @@ fn states_without_an_open_round_say_what_moves_them() {
 #[test]
 fn institutions_without_access_are_named_with_what_to_do() {
     let mut view = known("east", Some(NOW.0)).1;
-    let round: RoundView = job("running", &json!({"east": participant("offered", None)})).current.unwrap();
+    let WholeJob { job, current, .. } = job("running", &json!({"east": participant("offered", None)}));
+    let round: RoundView = current.unwrap();
     let says = |view: &InstitutionView| {
         let known = [(view.name.clone(), view.clone())].into_iter().collect();
-        institution::all(&round, &known, NOW).remove(0).what
+        institution::all(&round, &job, &known, NOW).remove(0).what
     };
     assert!(says(&view).contains("it is online"));
     view.certificate_expires_at = Some(Timestamp(NOW.0 - 7_200_000));
     assert!(says(&view).contains("expired 2 h ago: `eosfed institution re-enrol east`"), "{}", says(&view));
     view.revoked_at = Some(NOW);
     assert!(says(&view).contains("its access is revoked"));
-    let unknown = institution::all(&round, &Known::new(), NOW).remove(0).what;
+    let unknown = institution::all(&round, &job, &Known::new(), NOW).remove(0).what;
     assert!(unknown.contains("not enrolled here any more"), "{unknown}");
     assert_eq!(round.participants.values().next().unwrap().state, ParticipantState::Offered);
 }

@@ -238,6 +238,7 @@ pub(super) mod tests {
             norm: None,
             encoding: None,
             queued_behind: None,
+            own_deadline: None,
             curve: Vec::new(),
         }
     }

@@ -107,7 +107,8 @@ pub struct RawParticipation {
     /// Number of results at which it closes at once.
     #[schemars(extend("x-rule" = "at least `min`"))]
     pub max: u32,
-    /// Longest duration of one attempt at a round.
+    /// Longest duration of one attempt at a round. While too few have answered, it does not run for an institution
+    /// that is at work for another job and cannot begin: that one has this time from when it is free.
     #[serde(with = "crate::duration")]
     #[schemars(with = "String", extend("x-rule" = "a duration such as `30m` or `2h`"))]
     pub deadline: Duration,

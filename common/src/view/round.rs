@@ -62,7 +62,8 @@ pub struct RoundView {
     pub phase: RoundPhase,
     /// When it opened.
     pub opened_at: Timestamp,
-    /// Its deadline.
+    /// When it ends at the latest, as things stand: its deadline, or, with too few results, the own deadlines of
+    /// institutions that were at work for other jobs.
     pub deadline: Timestamp,
     /// When it closed.
     pub closed_at: Option<Timestamp>,
@@ -197,6 +198,10 @@ pub struct ParticipantView {
     /// The job that it is at work for, while it has not answered here: it is queued behind that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queued_behind: Option<JobId>,
+    /// When its time for this round ends, if that is later than for the others: while it is at work for another job
+    /// and has not begun here, its time does not run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_deadline: Option<Timestamp>,
     /// Its training curve.
     pub curve: Vec<CurvePoint>,
 }
@@ -211,7 +216,9 @@ impl ParticipantView {
     /// Why it has declined or failed, was rejected, or is queued.
     #[must_use]
     pub fn says(&self) -> Option<String> {
-        let queued = self.queued_behind.as_ref().map(|job| format!("at work for {job}"));
+        let until = self.own_deadline.map(|at| format!("; it has until {at} here"));
+        let until = until.unwrap_or_default();
+        let queued = self.queued_behind.as_ref().map(|job| format!("at work for {job}{until}"));
         self.message.clone().or(queued)
     }
 }

@@ -192,7 +192,9 @@ fn trained(job: &Job, trained: &TrainedHead) -> Option<TrainedHeadView> {
 /// The view of a job's open round, with its curves.
 #[must_use]
 pub fn open_round(job: &Job, curves: &[Curve]) -> Option<RoundView> {
-    Some(view(job.current()?, open_phase(job)?, None, curves))
+    let round = job.current()?;
+    let deadline = round.ends_at(job.spec.participation());
+    Some(RoundView { deadline, ..view(round, open_phase(job)?, None, curves) })
 }
 
 /// The progress of the open round of a job.
@@ -268,6 +270,7 @@ fn participant(participant: &Participant, curve: Vec<CurvePoint>) -> Participant
         norm: None,
         encoding: None,
         queued_behind: None,
+        own_deadline: participant.own_deadline.filter(|_| !participant.state.is_final()),
         curve,
     };
     view.state = match &participant.state {

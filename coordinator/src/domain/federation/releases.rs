@@ -16,14 +16,16 @@ use crate::domain::registry::{Release, SpecialistRef};
 
 impl Federation {
     /// The change of the state that follows from a job's transition. New specialists get their version. A
-    /// finished job creates a release if its plan says so. Institutions whose access was revoked are absent. A transition without events changes nothing that
-    /// is stored.
+    /// finished job creates a release if its plan says so. Institutions whose access was revoked are absent.
+    /// Other jobs change with it, where it has made an institution busy or free for them. A transition without
+    /// events changes nothing that is stored.
     ///
     /// # Errors
     /// None in practice: an empty release is not created.
     pub fn settle(&self, outcome: Outcome, now: Timestamp) -> Result<Change, Refusal> {
         let outcome = self.without_revoked(outcome, now);
         let Outcome { mut job, closed, mut frozen, mut events } = outcome;
+        let others = self.keep_time(&mut job, now);
         if events.is_empty() {
             debug_assert!(
                 self.jobs
@@ -31,7 +33,8 @@ impl Federation {
                     .is_none_or(|before| before.without_progress() == job.without_progress()),
                 "a change that must survive a restart has an event"
             );
-            return Ok(Change { progress: vec![job], ..Change::default() });
+            let progress = [vec![job], others].concat();
+            return Ok(Change { progress, ..Change::default() });
         }
         let finished = events.pop_if(|last| last.kind == EventKind::JobFinished);
         for card in &mut frozen {
@@ -54,7 +57,7 @@ impl Federation {
             }
         }
         events.extend(finished);
-        let jobs = vec![job];
+        let jobs = [vec![job], others].concat();
         let rounds = closed;
         Ok(Change { jobs, rounds, specialists: frozen, releases, events, ..Change::default() })
     }

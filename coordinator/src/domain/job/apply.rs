@@ -162,15 +162,10 @@ impl Outcome {
     }
 
     fn retry_with(&mut self, by: InstitutionName, institution: &InstitutionName) -> Result<(), Refusal> {
-        let round = match &mut self.job.state {
-            JobState::Collecting(round) | JobState::Paused { next: Next::Collect(round), .. } => round,
-            JobState::Preparing
-            | JobState::Aggregating(_)
-            | JobState::Paused { .. }
-            | JobState::Finished { .. }
-            | JobState::Cancelled { .. } => return Err(self.job.wrong_state("asked anything")),
-        };
-        round.ask_again(&self.job.definition.id, institution)?;
+        let why_not = self.job.wrong_state("asked anything");
+        let job = self.job.definition.id.clone();
+        let round = self.job.open_round_mut().ok_or(why_not)?;
+        round.ask_again(&job, institution)?;
         let kind = EventKind::InstitutionRetried { round: round.index };
         self.note_of(institution, Actor::Operator(by), kind);
         Ok(())
@@ -195,7 +190,8 @@ impl Outcome {
                 if exhausted {
                     next.last_attempt = next.attempt + spec.attempts() - 1;
                 }
-                next.deadline = next.deadline.max(next.deadline.plus(now.since(at)));
+                next.move_deadlines(|deadline| deadline.plus(now.since(at)));
+                next.run_times(now, spec.participation().deadline);
                 next.extend(now);
                 if exhausted {
                     self.collect(next);

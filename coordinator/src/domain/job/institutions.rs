@@ -37,6 +37,7 @@ impl Job {
         }
         self.in_round(id, now, |round| {
             let (lease, fresh) = round.accept(&id.institution, id.round, token, now)?;
+            round.run_time(&id.institution, now, self.spec.participation().deadline);
             let accepted = EventKind::AssignmentAccepted { round: round.index, attempt: round.attempt };
             Ok((lease, fresh.then_some(accepted)))
         })
@@ -286,8 +287,7 @@ impl Job {
     /// Whether the work of an institution is offered to it, as after its lease has expired.
     #[must_use]
     pub fn is_offered(&self, institution: &InstitutionName) -> bool {
-        let participant = self.current().and_then(|round| round.participants.get(institution));
-        participant.is_some_and(|one| one.state == ParticipantState::Offered)
+        self.current().is_some_and(|round| round.is_offered(institution))
     }
 
     /// Checks that the caller holds the lease of an assignment that is still wanted.

@@ -22,6 +22,7 @@ mod institutions;
 mod offer;
 mod outcome;
 mod revoked;
+mod time;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
@@ -327,6 +328,18 @@ impl Job {
     #[must_use]
     pub const fn open_round(&self) -> Option<&Round> {
         match &self.state {
+            JobState::Collecting(round) | JobState::Paused { next: Next::Collect(round), .. } => Some(round),
+            JobState::Preparing
+            | JobState::Aggregating(_)
+            | JobState::Paused { .. }
+            | JobState::Finished { .. }
+            | JobState::Cancelled { .. } => None,
+        }
+    }
+
+    /// As [`Job::open_round`], to be changed.
+    pub(super) const fn open_round_mut(&mut self) -> Option<&mut Round> {
+        match &mut self.state {
             JobState::Collecting(round) | JobState::Paused { next: Next::Collect(round), .. } => Some(round),
             JobState::Preparing
             | JobState::Aggregating(_)

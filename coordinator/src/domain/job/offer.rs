@@ -36,7 +36,7 @@ impl Job {
             job_name: self.spec.name().to_owned(),
             kind: self.spec.kind(),
             training_target: self.target_in(since, institution)?,
-            deadline: round.deadline,
+            deadline: round.deadline_of(institution),
             min_institutions: self.spec.min_institutions(),
             accepted,
             dataset: self.spec.participation().dataset.clone(),

@@ -1,6 +1,7 @@
 //! One attempt at one round: which institutions were asked, hold a lease or have answered. It decides when
 //! the attempt closes; the job decides what follows.
 
+mod time;
 mod transitions;
 
 use std::collections::BTreeMap;
@@ -145,11 +146,21 @@ pub struct Participant {
     pub asked_in: JobAttempt,
     /// Updates of earlier attempts that do not count.
     pub rejected: Vec<Rejection>,
+    /// When its time in this attempt ends, if that is later than the attempt's deadline: it was or is at work for
+    /// another job while its work is offered here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_deadline: Option<Timestamp>,
 }
 
 impl Participant {
     const fn asked(asked_in: JobAttempt) -> Self {
-        Self { state: ParticipantState::Offered, lease_expiries: 0, asked_in, rejected: Vec::new() }
+        Self {
+            state: ParticipantState::Offered,
+            lease_expiries: 0,
+            asked_in,
+            rejected: Vec::new(),
+            own_deadline: None,
+        }
     }
 
     /// Offers the work again, from the beginning. Rejected updates stay on record.
@@ -204,7 +215,7 @@ pub struct Round {
     pub kind: RoundKind,
     /// When this attempt opened.
     pub opened_at: Timestamp,
-    /// Its deadline.
+    /// Its deadline. With too few results, [`Round::ends_at`] can be later.
     pub deadline: Timestamp,
     /// All institutions that were asked.
     pub participants: BTreeMap<InstitutionName, Participant>,
@@ -217,7 +228,7 @@ pub enum Verdict {
     Open,
     /// It is complete.
     Complete,
-    /// It cannot become complete, or its deadline has passed.
+    /// It cannot become complete, or its time has passed.
     TooFew,
 }
 
@@ -312,18 +323,19 @@ impl Round {
         let max = rules.max as usize;
         let submitted = self.submitted();
         let waiting = self.participants.values().filter(|one| !one.state.is_final()).count();
-        if submitted >= max || (submitted >= min && (waiting == 0 || now >= self.deadline)) {
+        let over = now >= self.ends_at(rules);
+        if submitted >= max || (submitted >= min && (waiting == 0 || over)) {
             Verdict::Complete
-        } else if submitted + waiting < min || now >= self.deadline {
+        } else if submitted + waiting < min || over {
             Verdict::TooFew
         } else {
             Verdict::Open
         }
     }
 
-    /// The next time at which a lease expires or the deadline passes.
+    /// The next time at which a lease expires or the attempt ends.
     #[must_use]
-    pub fn wake_at(&self) -> Timestamp {
+    pub fn wake_at(&self, rules: &Participation) -> Timestamp {
         let leases = self.participants.values().filter_map(|participant| match &participant.state {
             ParticipantState::Leased { lease, .. } => Some(lease.expires_at),
             ParticipantState::Offered
@@ -332,6 +344,7 @@ impl Round {
             | ParticipantState::Rejected(_)
             | ParticipantState::Failed { .. } => None,
         });
-        leases.min().map_or(self.deadline, |first| first.min(self.deadline))
+        let end = self.ends_at(rules);
+        leases.min().map_or(end, |first| first.min(end))
     }
 }

@@ -34,6 +34,7 @@ impl Round {
         (next.opened_at, next.deadline) = (now, now.plus(rules.deadline));
         let asked_in = next.asked_in(job);
         for participant in next.participants.values_mut() {
+            participant.own_deadline = None;
             match participant.state {
                 ParticipantState::Submitted { .. } | ParticipantState::Leased { .. } => {}
                 ParticipantState::Offered
@@ -53,7 +54,7 @@ impl Round {
                 && self.index - since <= max_staleness
             {
                 // Its rejected updates stay on record in the round that has ended, and nowhere else.
-                let carried = Participant { rejected: Vec::new(), ..participant.clone() };
+                let carried = Participant { rejected: Vec::new(), own_deadline: None, ..participant.clone() };
                 self.participants.insert(name.clone(), carried);
             }
         }
@@ -337,11 +338,12 @@ impl Round {
         expired
     }
 
-    /// The round without the ends and the progress of leases.
+    /// The round without its deadlines, the ends and the progress of leases.
     pub(in crate::domain) fn forget_progress(&mut self) {
         self.opened_at = Timestamp(0);
         self.deadline = Timestamp(0);
         for participant in self.participants.values_mut() {
+            participant.own_deadline = None;
             if let ParticipantState::Leased { lease, since: _, step, steps, loss } = &mut participant.state {
                 lease.expires_at = Timestamp(0);
                 (*step, *steps, *loss) = (0, 0, None);
@@ -349,15 +351,16 @@ impl Round {
         }
     }
 
-    /// Extends leases and the deadline by the downtime of the coordinator. If the clock was set back
+    /// Extends leases and deadlines by the downtime of the coordinator. If the clock was set back
     /// meanwhile, both are computed again from the present time, so that they do not last longer than usual.
     pub(in crate::domain) fn extend(&mut self, now: Timestamp) {
         let grace = now.plus(LEASE);
         if now < self.opened_at {
-            self.deadline = now.plus(self.deadline.since(self.opened_at));
+            let opened_at = self.opened_at;
+            self.move_deadlines(|at| now.plus(at.since(opened_at)));
             self.opened_at = now;
         }
-        self.deadline = self.deadline.max(grace);
+        self.move_deadlines(|at| at.max(grace));
         for participant in self.participants.values_mut() {
             if let ParticipantState::Leased { lease, .. } = &mut participant.state {
                 lease.expires_at = grace;

@@ -36,7 +36,7 @@ fn open_round_summary(job: &Job) -> Option<OpenRoundSummary> {
         kind: round.kind,
         phase: open_phase(job)?,
         opened_at: round.opened_at,
-        deadline: round.deadline,
+        deadline: round.ends_at(job.spec.participation()),
         participants: counts(round),
     })
 }

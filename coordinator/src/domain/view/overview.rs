@@ -198,13 +198,14 @@ pub(crate) fn certificates(
 /// The open round of a job, if it is late.
 pub(crate) fn late_round(job: &Job, now: Timestamp) -> Option<Problem> {
     let round = job.collecting()?;
-    let needed = job.spec.participation().min as usize;
-    let all = round.deadline.since(round.opened_at);
-    if round.submitted() >= needed || round.deadline.since(now) >= all / 10 {
+    let rules = job.spec.participation();
+    let needed = rules.min as usize;
+    let end = round.ends_at(rules);
+    if round.submitted() >= needed || end.since(now) >= rules.deadline / 10 {
         return None;
     }
     let message = format!("Its round has {} of {needed} results.", round.submitted());
-    Some(Problem { at: Some(round.deadline), ..problem(ProblemKind::RoundLate, job.id.as_str(), message) })
+    Some(Problem { at: Some(end), ..problem(ProblemKind::RoundLate, job.id.as_str(), message) })
 }
 
 fn job_problems(job: &Job, now: Timestamp) -> Vec<Problem> {

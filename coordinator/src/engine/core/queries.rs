@@ -110,7 +110,8 @@ impl Queries {
     pub fn next_wakeups(&self) -> BTreeMap<JobId, Timestamp> {
         self.read(|state| {
             let jobs = state.jobs.values();
-            jobs.filter_map(|job| Some((job.id.clone(), job.collecting()?.wake_at()))).collect()
+            let wakes = |job: &Job| Some(job.collecting()?.wake_at(job.spec.participation()));
+            jobs.filter_map(|job| Some((job.id.clone(), wakes(job)?))).collect()
         })
     }
 

@@ -178,6 +178,7 @@ mod tests {
             norm: None,
             encoding: None,
             queued_behind: None,
+            own_deadline: None,
             curve: (0..points).map(point).collect(),
         };
         let named = |number| (format!("site-{number:04}").parse().unwrap(), one.clone());
