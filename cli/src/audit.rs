@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use super::arguments::{Audit, EventFilter, Output};
 use super::connection::Connection;
-use super::document::{Events, ExportedEvents, VerifiedEvents};
+use super::document::{Events, ExportedEvents, ShownEvent, VerifiedEvents};
 use super::{print, query, verify};
 
 /// Longest line of an export, in bytes. The coordinator's own lines are far shorter.
@@ -105,10 +105,11 @@ async fn list(
     let request = v1::ListEventsRequest { newest: limit, ..request(filter) };
     let mut events = Events(Vec::new());
     each(connection, request, |line| {
-        let event = serde_json::from_str(&line).context("the coordinator's ledger has a damaged event")?;
+        let damaged = "the coordinator's ledger has a damaged event";
+        let event: Value = serde_json::from_str(&line).context(damaged)?;
         match output {
             Output::Table => outln!("{}", row(&event)),
-            Output::Json => events.0.push(event),
+            Output::Json => events.0.push(ShownEvent::of(event).context(damaged)?),
         }
         Ok(())
     })
@@ -268,6 +269,8 @@ fn bar(verb: &'static str) -> ProgressBar {
 
 #[cfg(test)]
 mod tests {
+    use eosfed_common::digest::Digest;
+    use eosfed_common::printed;
     use serde_json::json;
 
     use super::*;
@@ -285,6 +288,32 @@ mod tests {
         assert!(row(&closed).ends_with("attempt=1  round=1"), "{}", row(&closed));
         let name = json!({ "sequence": 1, "at": 0, "actor": "x", "kind": "y", "name": "a\u{9b}b" });
         assert!(row(&name).ends_with("name=a\u{fffd}b"), "{}", row(&name));
+    }
+
+    #[test]
+    fn events_are_printed_with_texts_as_times_and_nothing_is_lost() {
+        let hash = Digest::of(b"");
+        let known = json!({
+            "sequence": 12, "at": 1_795_000_000_000_u64, "actor": "coordinator", "kind": "round_opened",
+            "job": "j-0a1b2c3d", "round": 0, "attempt": 1, "deadline": 1_795_000_060_000_u64, "hash": hash,
+            "previous": hash,
+        });
+        let printed = |event: &Value| {
+            let text = printed::line(&Events(vec![ShownEvent::of(event.clone()).unwrap()])).unwrap();
+            serde_json::from_str::<Value>(&text).unwrap()[0].take()
+        };
+        let mut expected = known.clone();
+        expected["at"] = json!("2026-11-18T11:06:40.000Z");
+        expected["deadline"] = json!("2026-11-18T11:07:40.000Z");
+        assert_eq!(printed(&known), expected);
+        // A kind of a later version, and a member of a later version.
+        for (member, value) in [("kind", json!("comet_seen")), ("brightness", json!({"left": 7}))] {
+            let (mut later, mut expected) = (known.clone(), known.clone());
+            later[member] = value.clone();
+            expected[member] = value;
+            expected["at"] = json!("2026-11-18T11:06:40.000Z");
+            assert_eq!(printed(&later), expected, "what has no known type stays as it is");
+        }
     }
 
     #[test]

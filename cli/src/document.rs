@@ -11,15 +11,16 @@ use eosfed_common::digest::Digest;
 use eosfed_common::ids::{InstitutionName, JobId, ReleaseNumber, SpecialistName};
 use eosfed_common::ledger::Event;
 use eosfed_common::plan::JobSpec;
+use eosfed_common::printed;
 pub use eosfed_common::published::Published;
 use eosfed_common::signing::PublicKey;
 use eosfed_common::view::{
     EnergyView, InstitutionView, JobSummary, Overview, PersonView, PruneView, ReleaseSummary, ReleaseView,
     RoundView, SpecialistSummary, SpecialistView, StorageView, WholeJob,
 };
-use schemars::{JsonSchema, schema_for};
-use serde::Serialize;
-use serde_json::Value;
+use schemars::JsonSchema;
+use serde::{Deserialize as _, Serialize};
+use serde_json::{Map, Value};
 
 pub(super) use explained::{ExplainedInstitution, ExplainedRound, Explanation};
 
@@ -36,7 +37,7 @@ macro_rules! documents {
         /// Every document.
         #[must_use]
         pub fn published() -> Vec<Published> {
-            vec![$(Published { name: $name, commands: &[$($command),+], schema: schema_for!($document) }),+]
+            vec![$(Published { name: $name, commands: &[$($command),+], schema: printed::schema::<$document>() }),+]
         }
     };
 }
@@ -254,10 +255,32 @@ pub(super) struct VerifiedSpecialist {
     pub(super) institutions: Vec<InstitutionName>,
 }
 
-/// Events as the ledger holds them. A coordinator of a later version may have kinds of events that this
-/// version does not know; they are shown all the same.
+/// Events of the ledger. Their hashes are of the lines of `audit export`, in which points in time are milliseconds.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct Events(#[schemars(with = "Vec<Event>")] pub(super) Vec<Value>);
+pub(super) struct Events(#[schemars(with = "Vec<Event>")] pub(super) Vec<ShownEvent>);
+
+/// An event. A coordinator of a later version may have kinds of events, or members of them, that this version does
+/// not know; they are shown all the same, as the ledger holds them.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum ShownEvent {
+    /// One of a kind that is known.
+    Known(Box<Event>),
+    /// Another one.
+    Later(Box<Event<Map<String, Value>>>),
+}
+
+impl ShownEvent {
+    /// The event with this JSON.
+    pub(super) fn of(event: Value) -> serde_json::Result<Self> {
+        let known = Event::deserialize(&event);
+        let whole = known.ok().filter(|known| serde_json::to_value(known).is_ok_and(|again| again == event));
+        match whole {
+            Some(known) => Ok(Self::Known(Box::new(known))),
+            None => serde_json::from_value(event).map(|later| Self::Later(Box::new(later))),
+        }
+    }
+}
 
 /// Events were written to a file.
 #[derive(Debug, Serialize, JsonSchema)]

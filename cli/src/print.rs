@@ -7,6 +7,7 @@ use eosfed_common::clock::{Clock as _, SystemClock, Timestamp};
 use eosfed_common::finite::Finite;
 use eosfed_common::outln;
 use eosfed_common::printable::is_printable;
+use eosfed_common::printed;
 use eosfed_common::scoring::{ScoredPart, Scoring};
 
 use super::document::Document;
@@ -17,7 +18,13 @@ pub(super) use sheet::Sheet;
 
 /// Prints a document as JSON.
 pub(super) fn json<T: Document>(value: &T) -> anyhow::Result<()> {
-    outln!("{}", serde_json::to_string_pretty(value)?);
+    outln!("{}", printed::pretty(value)?);
+    Ok(())
+}
+
+/// Prints a document as a line of JSON.
+pub(super) fn json_line<T: Document>(value: &T) -> anyhow::Result<()> {
+    outln!("{}", printed::line(value)?);
     Ok(())
 }
 

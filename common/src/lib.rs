@@ -32,6 +32,7 @@ pub mod paging;
 pub mod plan;
 pub mod policy_summary;
 pub mod printable;
+pub mod printed;
 pub mod private;
 pub mod published;
 pub mod refusal;

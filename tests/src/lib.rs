@@ -37,6 +37,12 @@ use stub::{GATE, LEDGER, PAUSE};
 /// Longest wait of a test. A longer one is a failure.
 pub const WAIT_TIMEOUT: Duration = Duration::from_secs(400);
 
+/// A point in time of a printed document, in milliseconds since the Unix epoch.
+pub fn millis(time: &Value) -> u64 {
+    let text = time.as_str().unwrap_or_else(|| panic!("a time is a text, found {time}"));
+    text.parse::<jiff::Timestamp>().unwrap().as_millisecond().try_into().unwrap()
+}
+
 /// The root of the project.
 pub fn project() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()

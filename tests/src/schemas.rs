@@ -91,7 +91,7 @@ fn validator(file: &str) -> Validator {
     let mut schema = serde_json::from_slice(&text).unwrap();
     let open = shared_by_branches(&schema);
     close(&mut schema, false, &open);
-    jsonschema::draft202012::new(&schema).unwrap()
+    jsonschema::draft202012::options().should_validate_formats(true).build(&schema).unwrap()
 }
 
 /// The definitions whose members are among those of a branch of a choice.

@@ -5,7 +5,7 @@
 
 use eosfed_e2e::plans::rounds;
 use eosfed_e2e::stub::PAUSE;
-use eosfed_e2e::{Clock, Federation, fail, succeed};
+use eosfed_e2e::{Clock, Federation, fail, millis, succeed};
 
 const STUB: &str = env!("CARGO_BIN_EXE_stub-trainer");
 const MINUTE: i64 = 60;
@@ -91,7 +91,7 @@ fn jump(seconds: i64) {
     let coordinator = federation.coordinator_by(ruled());
     let resumed = federation.ask(&["job", "show", &job]);
     let open = &resumed["current"];
-    let deadline = open["deadline"].as_u64().unwrap();
+    let deadline = millis(&open["deadline"]);
     let now = epoch_millis();
     let left = deadline.saturating_sub(now.saturating_add_signed(seconds * 1000));
     assert!((60_000..=600_000).contains(&left), "{left} ms are left to the round: {resumed:#}");

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use eosfed_e2e::plans::rounds;
 use eosfed_e2e::stub::{Dice, GATE, LEDGER, PAUSE, samples, trained};
-use eosfed_e2e::{Federation, Process, average, digest, succeed};
+use eosfed_e2e::{Federation, Process, average, digest, millis, succeed};
 use serde_json::Value;
 
 const NAMES: [&str; 3] = ["centre", "east", "west"];
@@ -217,7 +217,7 @@ fn sixty_kills_do_not_change_the_result() {
     println!("{} kills in {took:.1} s: {:?}", chaos.total(), chaos.kills);
     let done = federation.wait(&job, "the end", |job| job["state"] == "finished" || job["state"] == "paused");
     assert_eq!(done["state"], "finished", "seed {seed}: {done:#}\n{}", federation.logs());
-    let ended = done["ended_at"].as_u64().unwrap();
+    let ended = millis(&done["ended_at"]);
     let kills = chaos.instants.iter().filter(|at| **at < ended).count();
     println!("{kills} of them before the job ended, {:.1} s after its start", seconds(&done));
     assert!(kills >= 50, "seed {seed}: only {kills} kills while the job was under way");
@@ -229,7 +229,7 @@ fn sixty_kills_do_not_change_the_result() {
 }
 
 fn seconds(done: &Value) -> f64 {
-    (done["ended_at"].as_u64().unwrap() - done["submitted_at"].as_u64().unwrap()) as f64 / 1000.0
+    (millis(&done["ended_at"]) - millis(&done["submitted_at"])) as f64 / 1000.0
 }
 
 /// Checks that each round closed at its first attempt with all updates, each update is the result of training

@@ -6,7 +6,6 @@ mod table;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use eosfed_common::outln;
 use eosfed_common::refusal::Refusal;
 use eosfed_common::screen::Screen;
 use eosfed_common::view::Overview;
@@ -74,7 +73,7 @@ async fn look(connection: &mut Connection) -> anyhow::Result<Watched> {
 
 fn show(screen: &mut Screen, watched: &Watched, trouble: Option<&str>, output: Output) -> anyhow::Result<()> {
     match (output, screen.columns()) {
-        (Output::Json, _) if trouble.is_none() => outln!("{}", serde_json::to_string(watched)?),
+        (Output::Json, _) if trouble.is_none() => print::json_line(watched)?,
         (Output::Json, _) => {}
         (Output::Table, Some(columns)) => screen.draw(&table::lines(watched, trouble, columns)),
         (Output::Table, None) => screen.say(lines::lines(watched, trouble)),

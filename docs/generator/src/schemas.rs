@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use eosfed_cli::document::{Published, published};
+use eosfed_common::card::ReleaseManifest;
 use eosfed_common::ledger::Event;
 use schemars::schema_for;
 use serde::Serialize;
@@ -15,17 +16,22 @@ pub(crate) fn pages() -> anyhow::Result<Vec<Page>> {
     let mut list = String::from(
         "# JSON documents\n\n\
          What `eosfed` prints with `--output json` has the schemas below (JSON Schema 2020-12). Members may\n\
-         be added in a later version. Points in time are milliseconds since the Unix epoch, UTC. Rounds are\n\
-         counted from 0 and attempts from 1. The file `release.json` of a pulled release has the schema of\n\
-         `eosfed release create`. What `eosfed-client` prints for an institution is at the end; its points in\n\
-         time are texts (RFC 3339, UTC) in `status`, and `log` prints a document in each line. Lines of `eosfed audit export` have the schema\n\
-         [event.json](schemas/event.json); [operations](../operations.md) says how to verify them. Notifications\n\
-         of a coordinator have the schema [notification.json](schemas/notification.json).\n\n\
+         be added in a later version. Points in time are texts (RFC 3339, UTC), such as\n\
+         `2026-11-27T21:12:03.123Z`; durations have their unit in their name or are texts such as `2h`. Rounds\n\
+         are counted from 0 and attempts from 1. What `eosfed-client` prints for an institution is at the end;\n\
+         `log` prints a document in each line.\n\n\
+         What is stored, signed or sent keeps points in time as milliseconds since the Unix epoch, UTC, so that\n\
+         its bytes stay the same: the file `release.json` of a pulled release\n\
+         ([release-file.json](schemas/release-file.json)); lines of `eosfed audit export`\n\
+         ([event.json](schemas/event.json); [operations](../operations.md) says how to verify them) and of\n\
+         `eosfed-client log`; and notifications of a coordinator\n\
+         ([notification.json](schemas/notification.json)).\n\n\
          | schema | printed by |\n| --- | --- |\n",
     );
     let mut pages = vec![
         page("event", &schema_for!(Event))?,
         page("notification", &schema_for!(eosfed_coordinator::notify::Notification))?,
+        page("release-file", &schema_for!(ReleaseManifest))?,
     ];
     let of_operators = published().into_iter().map(|document| ("eosfed", document));
     let of_institutions = eosfed_client::document::published().into_iter();

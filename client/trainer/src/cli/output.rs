@@ -1,14 +1,14 @@
 //! What commands print besides their results.
 
 use comfy_table::{CellAlignment, Table};
-use eosfed_common::outln;
 use eosfed_common::stdout::print_warning;
+use eosfed_common::{outln, printed};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 /// Prints a value as JSON.
 pub(super) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
-    outln!("{}", serde_json::to_string_pretty(value)?);
+    outln!("{}", printed::pretty(value)?);
     Ok(())
 }
 
