@@ -107,7 +107,11 @@ fn text(privacy: Option<Privacy>, spending: &Spending) -> Vec<String> {
     };
     let replaced = spending.epsilon_of_replacement(delta);
     lines.push(format!("epsilon {replaced:.2} if data are replaced by others instead of left out"));
-    for (name, (updates, divergence)) in spending.by_data_set() {
+    let data_sets = spending.by_data_set();
+    if privacy.is_some() && !data_sets.is_empty() {
+        lines.push("the budget is of the whole institution, for all its data sets together".to_owned());
+    }
+    for (name, (updates, divergence)) in data_sets {
         let alone = epsilon(divergence, delta);
         lines
             .push(format!("data set `{name}`: {}, epsilon {alone:.2} by itself", counted(updates, "update")));
@@ -175,7 +179,10 @@ mod tests {
         }
         let alone = format!("data set `coast`: 2 updates, epsilon {:.2} by itself", epsilon(0.25, 1e-5));
         assert!(lines.contains(&alone), "{alone}: {said}");
-        assert!(text(None, &spending())[0].contains("has no `privacy`"));
+        let together = "for all its data sets together";
+        assert!(said.contains(together), "{said}");
+        let none = text(None, &spending());
+        assert!(none[0].contains("has no `privacy`") && !none.join("\n").contains(together), "{none:?}");
     }
 
     #[test]

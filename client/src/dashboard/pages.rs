@@ -9,7 +9,8 @@ use eosfed_dashboard::Shell;
 use eosfed_dashboard::page::Pager;
 use eosfed_dashboard::page::site::{
     self as views, BudgetsPage, DataSetLine, DataSetPolicy, DeviceWork, EntriesPage, EntryFilter, EntryPage,
-    JobUse, LeftPage, LimitUse, PolicyPage, PrivacyJob, PrivacyUse, SiteOverview, WorkInHand, path,
+    JobUse, LeftPage, LimitUse, PolicyPage, PrivacyDataSet, PrivacyJob, PrivacyUse, SiteOverview, WorkInHand,
+    path,
 };
 use eosfed_web::answer::Html;
 use serde::Deserialize;
@@ -19,7 +20,7 @@ use super::SitePages;
 use super::answer::Trouble;
 use super::read::{self, DECISIONS, Lines, Records};
 use super::session::{LIVE_AND_LOGOUT, Visitor};
-use crate::document::{DataSetStatus, DeviceStatus, LimitsReport, PrivacyReport, Status};
+use crate::document::{DataSetSpent, DataSetStatus, DeviceStatus, LimitsReport, PrivacyReport, Status};
 use crate::policy::{Limit, explain};
 use crate::report;
 use crate::settings::{Settings, load_policies, load_policy};
@@ -301,6 +302,7 @@ pub(super) async fn budgets(State(pages): State<SitePages>, _visitor: Visitor) -
         let today = limits.as_ref().map(today).map_err(|error| &**error);
         let jobs: Vec<JobUse> = limits.as_ref().map_or_else(|_| Vec::new(), jobs);
         let page = BudgetsPage {
+            data_sets: &names_of_data_sets(site),
             privacy: privacy.as_ref().map_err(|error| &**error),
             today: today.as_deref().map_err(|error| *error),
             jobs: &jobs,
@@ -311,7 +313,18 @@ pub(super) async fn budgets(State(pages): State<SitePages>, _visitor: Visitor) -
     .await
 }
 
+/// The names of several data sets. Settings that cannot be read have none; the first page says so.
+fn names_of_data_sets(site: &Site) -> Vec<String> {
+    let Ok(settings) = Settings::load(&site.settings()) else { return Vec::new() };
+    settings.dataset.several().iter().map(|one| one.name.to_string()).collect()
+}
+
 fn spent(report: PrivacyReport) -> PrivacyUse {
+    let data_set = |one: DataSetSpent| PrivacyDataSet {
+        name: one.name.to_string(),
+        updates: one.updates,
+        epsilon: one.epsilon,
+    };
     let job = |job: crate::document::JobSpent| PrivacyJob {
         job: job.job.to_string(),
         name: job.name,
@@ -326,6 +339,7 @@ fn spent(report: PrivacyReport) -> PrivacyUse {
         updates: report.updates,
         updates_left: report.updates_left,
         jobs: report.jobs.into_iter().map(job).collect(),
+        data_sets: report.data_sets.into_iter().map(data_set).collect(),
     }
 }
 

@@ -9,7 +9,9 @@ use rand::SeedableRng as _;
 use rand_chacha::ChaCha12Rng;
 use tower::ServiceExt as _;
 
+use crate::privacy::Charge;
 use crate::site_log::{Entry, EntryKind};
+use crate::spent::Spent;
 use world::{WEIGHTS, World};
 
 /// The pages, one of each kind.
@@ -123,6 +125,26 @@ async fn the_pages_say_what_was_asked_decided_and_by_whom() {
     }
     let (_, policy) = page(&router, "/policy", &cookie).await;
     assert!(policy.contains("imagery and labels never leave"), "{policy}");
+}
+
+#[tokio::test]
+async fn budgets_say_which_data_sets_they_are_for() {
+    let world = World::filled("land cover");
+    let (router, cookie) = open(&world).await;
+    let (_, one) = page(&router, "/budgets", &cookie).await;
+    assert!(!one.contains("data set"), "one without a name: {one}");
+    let table = |name: &str| format!("\n[[dataset]]\nname = \"{name}\"\npath = \"/srv/{name}\"\n");
+    let settings = "coordinator = \"https://coordinator.example.org:7443\"\n".to_owned();
+    std::fs::write(world.site.settings(), settings + &table("coast") + &table("inland")).unwrap();
+    let earlier = Spent::new(&world.site).spending().unwrap().updates()[0].clone();
+    let assignment = "j-0000000b.0.1.university-of-the-coast".parse().unwrap();
+    let dataset = Some("inland".parse().unwrap());
+    let charge = Charge { digest: Digest::of(b"of inland"), assignment, dataset, ..earlier };
+    world.site.charge(charge).unwrap();
+    let (_, several) = page(&router, "/budgets", &cookie).await;
+    for needed in ["its data sets coast and inland have them together", "Spent by data sets", ">inland<"] {
+        assert!(several.contains(needed), "{needed} is not on {several}");
+    }
 }
 
 #[tokio::test]

@@ -48,6 +48,17 @@ pub struct PrivacyJob {
     pub epsilon: f64,
 }
 
+/// What the updates that were trained on one of several data sets have spent.
+#[derive(Debug, Clone)]
+pub struct PrivacyDataSet {
+    /// Its name.
+    pub name: String,
+    /// Number of updates.
+    pub updates: u64,
+    /// Their epsilon by itself.
+    pub epsilon: f64,
+}
+
 /// What all updates have spent.
 #[derive(Debug, Clone)]
 pub struct PrivacyUse {
@@ -65,11 +76,15 @@ pub struct PrivacyUse {
     pub updates_left: Option<u64>,
     /// By job.
     pub jobs: Vec<PrivacyJob>,
+    /// By data set, of those with names.
+    pub data_sets: Vec<PrivacyDataSet>,
 }
 
 /// What the page of budgets shows.
 #[derive(Debug)]
 pub struct BudgetsPage<'a> {
+    /// The names of the data sets; empty where there is one without a name.
+    pub data_sets: &'a [String],
     /// The privacy budget, or why it is not known.
     pub privacy: Result<&'a PrivacyUse, &'a str>,
     /// The limits on a day, or why they are not known.
@@ -85,6 +100,7 @@ pub struct BudgetsPage<'a> {
 pub fn budgets(shell: &Shell, page: &BudgetsPage<'_>) -> String {
     let body = html! {
         (heading(&html! { "Budgets" }, &html! {}, &html! {}))
+        @if let Some(sentence) = shared_by(page.data_sets) { p { (said(&sentence)) } }
         (panel("privacy", "Privacy of updates", &privacy(page.privacy)))
         (panel("today", "Limits of a day (UTC)", &today(page.today)))
         (panel("jobs", "Used by jobs", &jobs(page.jobs, page.further_jobs)))
@@ -93,6 +109,18 @@ pub fn budgets(shell: &Shell, page: &BudgetsPage<'_>) -> String {
         )))
     };
     shell.document(&Content { title: "Budgets".to_owned(), section: path::BUDGETS, body })
+}
+
+/// Whose budgets they are, where there are data sets with names.
+fn shared_by(data_sets: &[String]) -> Option<String> {
+    let (last, rest) = data_sets.split_last()?;
+    Some(match rest {
+        [] => format!("These budgets are of the whole institution, whose data set is {last}."),
+        rest => format!(
+            "These budgets are of the whole institution: its data sets {} and {last} have them together.",
+            rest.join(", ")
+        ),
+    })
 }
 
 fn privacy(privacy: Result<&PrivacyUse, &str>) -> Markup {
@@ -116,7 +144,17 @@ fn privacy(privacy: Result<&PrivacyUse, &str>) -> Markup {
             ("Epsilon if data are replaced", html! { (value(spent.epsilon_of_replacement)) }),
         ]))
         @if !rows.is_empty() { (table("Spent by jobs", &columns, &rows)) }
+        @if !spent.data_sets.is_empty() { (by_data_sets(&spent.data_sets)) }
     }
+}
+
+fn by_data_sets(data_sets: &[PrivacyDataSet]) -> Markup {
+    let columns = [words("Data set"), numbers("Updates"), numbers("Epsilon by itself")];
+    let row = |PrivacyDataSet { name, updates, epsilon }: &PrivacyDataSet| {
+        vec![said(name), html! { (count(*updates)) }, html! { (value(*epsilon)) }]
+    };
+    let rows: Vec<Vec<Markup>> = data_sets.iter().map(row).collect();
+    table("Spent by data sets", &columns, &rows)
 }
 
 fn privacy_row(job: &PrivacyJob) -> Vec<Markup> {

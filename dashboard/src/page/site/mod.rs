@@ -10,7 +10,7 @@ mod policy;
 
 use crate::layout::NavEntry;
 
-pub use budgets::{BudgetsPage, JobUse, LimitUse, PrivacyJob, PrivacyUse, budgets};
+pub use budgets::{BudgetsPage, JobUse, LimitUse, PrivacyDataSet, PrivacyJob, PrivacyUse, budgets};
 pub use entries::{About, EntriesPage, EntryFilter, SiteEntry, SiteLine, decisions, log};
 pub use entry::{EntryPage, entry};
 pub use left::{Kept, Left, LeftPage, left};
