@@ -5,10 +5,11 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use eosfed_e2e::plans::rounds;
 use eosfed_e2e::stub::GATE;
-use eosfed_e2e::{Federation, Process, schemas, succeed};
+use eosfed_e2e::{Federation, Process, millis, schemas, succeed};
 use serde_json::Value;
 
 const STUB: &str = env!("CARGO_BIN_EXE_stub-trainer");
@@ -54,8 +55,8 @@ impl Site {
     }
 
     /// Submits a job of one round of four epochs.
-    fn job(&self, seed: i64) -> String {
-        let plan = rounds(1, 1, 1, "10m").set("seed", seed).shared("one", &["red"]);
+    fn job(&self, seed: i64, deadline: &str) -> String {
+        let plan = rounds(1, 1, 1, deadline).set("seed", seed).shared("one", &["red"]);
         self.0.submit(&plan.without("release").given(&["red"]).text())
     }
 }
@@ -82,11 +83,11 @@ fn two_devices_work_on_two_jobs_at_once_and_continue_both_after_each_end() {
 
     // Both work at once, each on a device; the stub waits in its last epoch.
     let daemon = site.daemon();
-    let mut jobs = vec![site.job(1), site.job(2)];
+    let mut jobs = vec![site.job(1, "10m"), site.job(2, "10m")];
     jobs.sort();
     federation.until("both devices to work", || site.in_training() == jobs);
     federation.until("both trainers to run", || jobs.iter().all(|job| site.trainer(job).is_some()));
-    let third = site.job(3);
+    let (third, submitted) = (site.job(3, "20s"), Instant::now());
     let queue = site.status()["queue"].as_str().unwrap_or_default().to_owned();
     assert!(queue.starts_with("all 2 devices are at work"), "{queue}");
     let shown = String::from_utf8(site.ask(&[])).unwrap();
@@ -112,6 +113,17 @@ fn two_devices_work_on_two_jobs_at_once_and_continue_both_after_each_end() {
     let daemon = site.daemon();
     federation.until("both trainers to run again", || jobs.iter().all(|job| site.trainer(job).is_some()));
     daemon.kill();
+
+    // The time of the third job does not run while both are at work.
+    federation
+        .until("the time of the third job to be over", || submitted.elapsed() > Duration::from_secs(21));
+    let open = federation.ask(&["job", "show", &third])["current"].clone();
+    let west = &open["participants"]["west"];
+    let behind = west["queued_behind"].as_str().unwrap_or_default().to_owned();
+    assert!(jobs.contains(&behind) && open["attempt"] == 1, "{open:#}");
+    assert!(millis(&west["own_deadline"]) > millis(&open["opened_at"]) + 300_000, "{open:#}");
+    let why = federation.ask(&["job", "explain", &third])["institutions"][0]["what"].to_string();
+    assert!(why.contains("its time does not run while it is at work for j-"), "{why}");
 
     // With fewer devices than before, what was begun is ended all the same, and the rest is done on the one left.
     federation.set("west", "devices = [\"cpu\", \"cpu\"]", "devices = [\"cpu\"]");

@@ -11,6 +11,7 @@ use eosfed_common::model::{initial_tensors, signature};
 use eosfed_common::plan::JobSpec;
 use eosfed_common::refusal::Reason;
 use eosfed_common::weights::{WeightsFile, write};
+use eosfed_testkit::plans::Plan;
 use eosfed_testkit::signing;
 
 use super::*;
@@ -357,4 +358,51 @@ async fn a_change_caused_by_a_heartbeat_is_stored() {
     let again = bench.start(2).await;
     assert!(again.job(&id).unwrap().has_ended(), "the end was forgotten");
     assert_eq!(again.release(None).unwrap().specialists.len(), 1);
+}
+
+/// West is at work for the first job while it is asked for the second one.
+#[tokio::test(flavor = "multi_thread")]
+async fn time_that_stands_still_is_stored_with_what_stops_and_starts_it() {
+    let bench = Bench::new();
+    let handle = bench.start(1).await;
+    let plan = |deadline: &str| Plan::new(testing::STATISTICS).deadline(deadline).spec();
+    let first = submit_job(&handle, plan("4h"), key(1)).await.unwrap();
+    let second = submit_job(&handle, plan("30m"), key(2)).await.unwrap();
+    let offer = |handle: &Handle, who: &str, job: &JobId| {
+        let mut offers = handle.assignments(&name(who)).into_iter();
+        offers.find(|one| one.id.job == *job).unwrap()
+    };
+    let measure = async |handle: &Handle, work: Assignment<Target>, lease: &Lease| {
+        let statistics = testing::statistics(&work, &lease.token).into_inner();
+        call!(handle, core => core.submit_statistics(statistics)).unwrap();
+    };
+    let (west, east) = (offer(&handle, "west", &first), offer(&handle, "east", &second));
+    let [west_lease, east_lease] =
+        [accept(&handle, &west.id).await.unwrap(), accept(&handle, &east.id).await.unwrap()];
+    measure(&handle, east, &east_lease).await;
+    for _ in 0..36 {
+        bench.clock.advance(Duration::from_secs(100));
+        let (id, token) = (west.id.clone(), west_lease.token.clone());
+        call!(&handle, core => core.heartbeat(&id, &token, Progress::default())).unwrap();
+    }
+    let ends = |handle: &Handle| offer(handle, "west", &second).deadline.since(NOW);
+    let minutes = |count: u64| Duration::from_secs(60 * count);
+    call!(&handle, core => async { Ok(core.tick().await) }).unwrap();
+    assert_eq!(
+        handle.job(&second).unwrap().current().unwrap().attempt,
+        1,
+        "its 30 minutes were over long ago"
+    );
+    assert_eq!(ends(&handle), minutes(4 * 60 + 30));
+    let handle = bench.start(2).await;
+    assert_eq!(ends(&handle), minutes(4 * 60 + 30));
+    measure(&handle, west, &west_lease).await;
+    assert_eq!(ends(&handle), minutes(90), "it is free after an hour");
+    let handle = bench.start(3).await;
+    assert_eq!(
+        ends(&handle),
+        minutes(90),
+        "the answer to the first job is stored with the time in the second"
+    );
+    assert_eq!(handle.next_wakeups()[&second].since(NOW), minutes(90));
 }
