@@ -17,9 +17,9 @@ pub(crate) fn pages() -> anyhow::Result<Vec<Page>> {
         "# JSON documents\n\n\
          What `eosfed` prints with `--output json` has the schemas below (JSON Schema 2020-12). Members may\n\
          be added in a later version. Points in time are texts (RFC 3339, UTC), such as\n\
-         `2026-11-27T21:12:03.123Z`; durations have their unit in their name or are texts such as `2h`. Rounds\n\
-         are counted from 0 and attempts from 1. What `eosfed-client` prints for an institution is at the end;\n\
-         `log` prints a document in each line.\n\n\
+         `2026-11-27T21:12:03.123Z`; durations say their unit in their name or in the schema, or are texts such\n\
+         as `2h`. Rounds are counted from 0 and attempts from 1. What `eosfed-client` prints for an institution\n\
+         is at the end; `log` prints a document in each line.\n\n\
          What is stored, signed or sent keeps points in time as milliseconds since the Unix epoch, UTC, so that\n\
          its bytes stay the same: the file `release.json` of a pulled release\n\
          ([release-file.json](schemas/release-file.json)); lines of `eosfed audit export`\n\
