@@ -31,7 +31,7 @@ pub fn line<T: Serialize + ?Sized>(value: &T) -> serde_json::Result<String> {
     serde_json::to_string(&Printed(value))
 }
 
-/// The schema of what [`pretty`] and [`line`] make of values of a type.
+/// The schema of what [`pretty`] and [`line()`] make of values of a type.
 #[must_use]
 pub fn schema<T: JsonSchema>() -> Schema {
     let mut schema = schema_for!(T);
