@@ -132,7 +132,9 @@ def expected(path: pathlib.Path) -> numpy.ndarray:
     with rasterio.open(path) as file:
         if file.photometric is not None and file.photometric.name == "ycbcr":
             return numpy.asarray(Image.open(path).convert("RGB"), dtype="float64").transpose(2, 0, 1)
-        data = file.read(masked=True)
+        # To our reader, opacity is a band like any other.
+        opacity = rasterio.enums.MaskFlags.alpha in file.mask_flag_enums[0]
+        data = numpy.ma.array(file.read()) if opacity else file.read(masked=True)
     return numpy.where(numpy.ma.getmaskarray(data), numpy.nan, data.filled(0).astype("float64"))
 
 
