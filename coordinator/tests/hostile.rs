@@ -144,7 +144,7 @@ async fn to_know_a_digest_gives_no_right_to_the_bytes() {
         BlobsClient::new(transport).stat(request).await.unwrap().into_inner()
     };
     assert!(ask(leased.west.clone()).await.complete, "its own upload");
-    assert_eq!(ask(mallory.clone()).await, v1::StatResponse { complete: false, bytes: 0 });
+    assert_eq!(ask(mallory.clone()).await, v1::StatResponse { complete: false, bytes: 0, zstd: true });
     let fetch = |transport: Transport| async move {
         let request = v1::DownloadRequest { digest: stolen.digest.to_string(), offset: 0 };
         let answer = BlobsClient::new(transport).download(request).await;

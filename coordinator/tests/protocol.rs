@@ -5,11 +5,12 @@
 mod server;
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::digest::Digest;
-use eosfed_common::refusal::Reason;
+use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_proto::v1;
 use eosfed_proto::v1::blobs_client::BlobsClient;
 use eosfed_proto::v1::operator_client::OperatorClient;
@@ -17,8 +18,10 @@ use eosfed_proto::v1::participant_client::ParticipantClient;
 use eosfed_proto::v1::upload_request::Part;
 use eosfed_transport::protocol::PROTOCOL;
 use eosfed_transport::status::from_status;
+use eosfed_transport::transfer;
 use eosfed_transport::wire::Wire as _;
 use prost_reflect::{DescriptorPool, Kind, MessageDescriptor};
+use server::leased::Leased;
 use server::{KEY, Server, plan, update_signature};
 use tonic::Code;
 
@@ -53,7 +56,10 @@ fn chunks_of_blobs_are_the_only_bytes_that_institutions_can_send() {
             assert_eq!(method.is_client_streaming(), method.full_name() == "eosfed.v1.Blobs.Upload");
         }
     }
-    assert_eq!(found.into_iter().collect::<Vec<_>>(), ["eosfed.v1.UploadRequest.chunk"]);
+    assert_eq!(
+        found.into_iter().collect::<Vec<_>>(),
+        ["eosfed.v1.UploadRequest.chunk", "eosfed.v1.UploadRequest.zstd_chunk"]
+    );
     assert_eq!(methods, 16, "a method was added: is it among those walked?");
 }
 
@@ -98,20 +104,64 @@ async fn upload(
     offset: u64,
     bytes: &[u8],
 ) -> Result<u64, Reason> {
-    let header = v1::UploadHeader { digest: blob.digest.to_string(), size: blob.size, offset };
     let chunks = bytes.chunks(700).map(|chunk| Part::Chunk(Bytes::copy_from_slice(chunk)));
-    let parts = std::iter::once(Part::Header(header)).chain(chunks);
+    upload_parts(server, name, blob, offset, chunks).await.map_err(|refusal| refusal.reason)
+}
+
+async fn upload_parts(
+    server: &Server,
+    name: &str,
+    blob: BlobRef,
+    offset: u64,
+    parts: impl IntoIterator<Item = Part>,
+) -> Result<u64, Refusal> {
+    let header = v1::UploadHeader { digest: blob.digest.to_string(), size: blob.size, offset };
+    let parts = std::iter::once(Part::Header(header)).chain(parts);
     let parts: Vec<_> = parts.map(|part| v1::UploadRequest { part: Some(part) }).collect();
     let mut client = BlobsClient::new(server.client(name));
     match client.upload(tokio_stream::iter(parts)).await {
         Ok(answer) => Ok(answer.into_inner().bytes),
-        Err(status) => Err(from_status(&status).reason),
+        Err(status) => Err(from_status(&status)),
     }
 }
 
 async fn stands(server: &Server, name: &str, blob: BlobRef) -> v1::StatResponse {
     let request = v1::StatRequest { digest: blob.digest.to_string() };
     BlobsClient::new(server.client(name)).stat(request).await.unwrap().into_inner()
+}
+
+/// Compressed chunks are stored, hashed and resumed as the bytes that they hold, and none holds more than a chunk may.
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_may_be_compressed() {
+    let leased = Leased::new().await;
+    let (server, west) = (&leased.server, leased.west.clone());
+    let bytes: Vec<u8> = (0..500_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 27) as u8).collect();
+    let blob = BlobRef::of(&bytes);
+    let frame = |content: &[u8]| Part::ZstdChunk(Bytes::from(zstd::bulk::compress(content, 1).unwrap()));
+
+    let bomb = [frame(&bytes[..1000]), frame(&vec![0; (2 << 20) + 1])];
+    let refused = upload_parts(server, "west", blob, 0, bomb).await.unwrap_err();
+    assert_eq!(refused.reason, Reason::Malformed);
+    assert!(refused.message.contains("1 to 2097152 bytes, found 2097153"), "{refused}");
+    assert_eq!(stands(server, "west", blob).await.bytes, 1000);
+    let beyond = [frame(&vec![0; 500_000])];
+    assert_eq!(upload_parts(server, "west", blob, 1000, beyond).await.unwrap_err().reason, Reason::TooLarge);
+
+    // What institutions call continues after what has arrived, and says what it sends.
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &bytes).unwrap();
+    let sent = AtomicU64::new(0);
+    let count = |bytes| {
+        sent.fetch_add(bytes, Ordering::Relaxed);
+        Ok(())
+    };
+    transfer::upload(west, file.path(), blob, count).await.unwrap();
+    let sent = sent.into_inner();
+    assert!(sent < 50_000, "{sent} of 499,000 bytes that repeat themselves");
+    assert_eq!(
+        stands(server, "west", blob).await,
+        v1::StatResponse { complete: true, bytes: 500_000, zstd: true }
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

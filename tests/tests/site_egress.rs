@@ -81,6 +81,7 @@ const WITH_UPDATES: [&str; 44] = [
     "UploadHeader.size",
     "UploadRequest.chunk",
     "UploadRequest.header",
+    "UploadRequest.zstd_chunk",
 ];
 
 /// Fields that must have left with all words: the record misses nothing.

@@ -163,6 +163,7 @@ const FIELDS: &[(&str, Leaves)] = &[
     ("DownloadRequest.offset", Always),
     ("UploadRequest.header", Parts),
     ("UploadRequest.chunk", WithWeights),
+    ("UploadRequest.zstd_chunk", WithWeights),
     ("UploadHeader.digest", WithWeights),
     ("UploadHeader.size", WithWeights),
     ("UploadHeader.offset", WithWeights),
@@ -205,12 +206,13 @@ fn every_field_that_can_leave_has_a_word() {
 
 /// The fields that say which file of weights is sent, and its bytes: it has noise where the policy demands it.
 /// Where training started from is in the settings.
-const OF_THE_FILE: [&str; 12] = [
+const OF_THE_FILE: [&str; 13] = [
     "SubmitUpdateRequest.weights",
     "Blob.digest",
     "Blob.size",
     "StatRequest.digest",
     "UploadRequest.chunk",
+    "UploadRequest.zstd_chunk",
     "UploadHeader.digest",
     "UploadHeader.size",
     "UploadHeader.offset",

@@ -366,7 +366,7 @@ impl Blobs for Fake {
         let found = inner.blobs.get(&request.get_ref().digest);
         let there = found.or_else(|| inner.partial.get(&request.get_ref().digest));
         let bytes = there.map_or(0, |blob| blob.len() as u64);
-        Ok(Response::new(v1::StatResponse { complete: found.is_some(), bytes }))
+        Ok(Response::new(v1::StatResponse { complete: found.is_some(), bytes, zstd: false }))
     }
 
     async fn download(

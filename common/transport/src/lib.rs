@@ -5,6 +5,7 @@ pub mod authority;
 pub mod body;
 pub mod certificate;
 pub mod channel;
+pub mod compression;
 pub mod enrollment;
 pub mod identity_files;
 pub mod issued;

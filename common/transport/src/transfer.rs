@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::channel::Transport;
+use crate::compression::Compressor;
 use crate::status::from_status;
 
 /// Bytes in one message. The coordinator holds two chunks of each upload in memory: one that it writes to the
@@ -27,7 +28,7 @@ use crate::status::from_status;
 pub const CHUNK: usize = 128 << 10;
 
 /// Sends the file to the coordinator, from where an earlier try ended. For a blob that is already there, this
-/// is one short call. `guard` is called with the bytes of each chunk before it is sent. If it gives a sentence, the
+/// is one short call. `guard` is called with the bytes of each chunk, as it is sent, before it is sent. If it gives a sentence, the
 /// call is cancelled, and chunks that are already queued are not sent.
 ///
 /// # Errors
@@ -40,18 +41,19 @@ pub async fn upload(
     guard: impl Fn(u64) -> Result<(), String> + Send,
 ) -> Result<(), Refusal> {
     let mut client = BlobsClient::new(transport);
-    let StatResponse { complete, bytes: offset } = stat(&mut client, blob.digest).await?;
+    let StatResponse { complete, bytes: offset, zstd } = stat(&mut client, blob.digest).await?;
     if complete {
         return Ok(());
     }
     let mut file = File::open(path).await.map_err(|error| local(path, &error))?;
     file.seek(SeekFrom::Start(offset)).await.map_err(|error| local(path, &error))?;
     let header = UploadHeader { digest: blob.digest.to_string(), size: blob.size, offset };
+    let compressor = Compressor::new(zstd).map_err(|error| local(path, &error))?;
     let (sender, receiver) = mpsc::channel(2);
     let answered =
         async { client.upload(ReceiverStream::new(receiver)).await.map_err(|status| from_status(&status)) };
     // If one of the two fails, the other is cancelled.
-    let (answer, ()) = tokio::try_join!(answered, send_parts(file, path, header, sender, guard))?;
+    let (answer, ()) = tokio::try_join!(answered, send_parts(file, path, header, compressor, sender, guard))?;
     let UploadResponse { bytes } = answer.into_inner();
     if bytes == blob.size {
         return Ok(());
@@ -64,6 +66,7 @@ async fn send_parts(
     mut file: File,
     path: &Path,
     header: UploadHeader,
+    mut compressor: Compressor,
     sender: mpsc::Sender<UploadRequest>,
     guard: impl Fn(u64) -> Result<(), String> + Send,
 ) -> Result<(), Refusal> {
@@ -76,9 +79,10 @@ async fn send_parts(
         if chunk.is_empty() {
             return Ok(());
         }
-        guard(chunk.len() as u64)
+        let bytes;
+        (part, bytes) = compressor.part(chunk).map_err(|error| local(path, &error))?;
+        guard(bytes)
             .map_err(|why| Refusal::new(Reason::Unavailable, format!("the upload was cut off: {why}")))?;
-        part = upload_request::Part::Chunk(Bytes::from(chunk));
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_proto::v1;
 use eosfed_proto::v1::blobs_server::Blobs;
 use eosfed_proto::v1::upload_request::Part;
+use eosfed_transport::compression::decompress;
 use eosfed_transport::status::to_status;
 use eosfed_transport::transfer::CHUNK;
 use eosfed_transport::wire::parse;
@@ -64,7 +65,7 @@ impl Service {
             Presence::Complete(bytes) => (true, bytes),
             Presence::Partial(bytes) => (false, bytes),
         };
-        Ok(v1::StatResponse { complete, bytes })
+        Ok(v1::StatResponse { complete, bytes, zstd: true })
     }
 
     async fn download(
@@ -137,8 +138,14 @@ impl Service {
         // An empty upload must check its offset, too.
         while stands < blob.size {
             let Some(part) = next(parts).await? else { break };
-            let Part::Chunk(chunk) = part else {
-                return Err(Refusal::new(Reason::Malformed, "an upload must have one header only"));
+            let chunk = match part {
+                Part::Chunk(chunk) => chunk,
+                Part::ZstdChunk(frame) => {
+                    Bytes::from(decompress(&frame).map_err(|why| Refusal::new(Reason::Malformed, why))?)
+                }
+                Part::Header(_) => {
+                    return Err(Refusal::new(Reason::Malformed, "an upload must have one header only"));
+                }
             };
             // Others upload at the same time.
             self.0.disk.check(chunk.len() as u64)?;

@@ -31,6 +31,7 @@ use eosfed_proto::v1;
 use eosfed_testkit::assignments::blob;
 use eosfed_testkit::submissions::detailed_update;
 use eosfed_testkit::{cards, data_statements, policy_summaries, releases, signing};
+use eosfed_transport::compression::decompress;
 use eosfed_transport::enrollment::signing_key_proof;
 use eosfed_transport::status::{from_status, to_status};
 use eosfed_transport::wire::{
@@ -136,6 +137,7 @@ table! {
             parse::<Digest>("digest", &header.digest).map(|_| true)
         }
         Some(v1::upload_request::Part::Chunk(_)) => Ok(true),
+        Some(v1::upload_request::Part::ZstdChunk(frame)) => Ok(decompress(frame).is_ok()),
         None => Ok(false),
     }),
     UploadResponse: free::<v1::UploadResponse>,
@@ -391,6 +393,8 @@ pub(crate) fn seeds() -> Seeds {
         signing_key_proof: proof,
         ..Default::default()
     };
+    let frame = zstd::bulk::compress(b"chunk", 1).unwrap().into();
+    let compressed = v1::UploadRequest { part: Some(v1::upload_request::Part::ZstdChunk(frame)) };
     let (further, partial) = (data_statements::further(2), true);
     let several = DataStatement { further, partial, ..data_statements::statement("west", 90) };
     let mut good = vec![
@@ -418,6 +422,7 @@ pub(crate) fn seeds() -> Seeds {
         numbered("StatRequest", &text(1, &digest)),
         numbered("DownloadRequest", &[text(1, &digest), vec![16, 5]].concat()),
         numbered("UploadRequest", &text(2, "chunk")),
+        numbered("UploadRequest", &compressed.encode_to_vec()),
         numbered("EnrollRequest", &enroll.encode_to_vec()),
         numbered("RenewRequest", &renew.encode_to_vec()),
         numbered("CoordinatorKey", &rotated.named()[1].clone().into_message().encode_to_vec()),

@@ -16,6 +16,7 @@ use eosfed_proto::v1::blobs_server::Blobs;
 use eosfed_proto::v1::enrollment_server::Enrollment;
 use eosfed_proto::v1::participant_server::Participant;
 use eosfed_testkit::signing;
+use eosfed_transport::compression::decompress;
 use eosfed_transport::wire::coordinator_keys_message;
 use prost::Message;
 use serde_json::{Value, json};
@@ -291,7 +292,7 @@ impl Blobs for Liar {
         let digest = self.noted("StatRequest", request)?.digest;
         let found = self.lock().blobs.get(&digest).map(Vec::len);
         let bytes = found.unwrap_or_default() as u64;
-        Ok(Response::new(v1::StatResponse { complete: found.is_some(), bytes }))
+        Ok(Response::new(v1::StatResponse { complete: found.is_some(), bytes, zstd: true }))
     }
 
     async fn download(
@@ -317,10 +318,15 @@ impl Blobs for Liar {
         while let Some(message) = stream.message().await? {
             self.note("UploadRequest", &message)?;
             let v1::UploadRequest { part } = message;
-            if let Some(v1::upload_request::Part::Chunk(chunk)) = part {
-                self.lock().uploaded += chunk.len();
-                bytes.extend_from_slice(&chunk);
-            }
+            let chunk = match part {
+                Some(v1::upload_request::Part::Chunk(chunk)) => chunk,
+                Some(v1::upload_request::Part::ZstdChunk(frame)) => {
+                    decompress(&frame).map_err(Status::invalid_argument)?.into()
+                }
+                Some(v1::upload_request::Part::Header(_)) | None => continue,
+            };
+            self.lock().uploaded += chunk.len();
+            bytes.extend_from_slice(&chunk);
         }
         let size = bytes.len() as u64;
         self.lock().blobs.insert(Digest::of(&bytes).to_string(), bytes);
