@@ -6,7 +6,10 @@
 use std::path::Path;
 use std::process::Command;
 
-use eosfed_data::{Dataset, Limits, Raster, Split, read_labels, write_geotiff};
+use eosfed_data::{
+    DataError, Dataset, Limits, MAP_TILE, MapBand, MapKind, MapLayout, Raster, Split, read_labels,
+    write_geotiff, write_map,
+};
 
 const SIZE: [usize; 2] = [45, 37];
 const PIXELS: usize = SIZE[0] * SIZE[1];
@@ -206,5 +209,41 @@ fn ccitt_files_of_gdal_have_its_pixels() {
                 assert!(read(folder, "made.tif").data == source.data, "{name} {options}");
             }
         }
+    }
+}
+
+/// GDAL takes what a map says of its own order, and reads its pixels and those of its smaller copies.
+#[test]
+fn maps_are_cloud_optimized_geotiffs_to_gdal() {
+    if !is_there("maps_are_cloud_optimized_geotiffs_to_gdal") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let kinds = [
+        MapKind::Classes(vec![[255, 0, 0], [0, 0, 255]]),
+        MapKind::Values(MapBand::default()),
+        MapKind::Percents(["a", "b"].map(str::to_owned).to_vec()),
+    ];
+    for (bands, kind) in [1, 1, 2].into_iter().zip(kinds) {
+        let layout = MapLayout { width: 700, height: 300, kind, reference: None };
+        // The lower half is of one class or value.
+        let value = |row: usize, at: usize| if row == 1 { 1.0 } else { (at / MAP_TILE % 2) as f32 };
+        let tile = |row: usize| -> Vec<f32> {
+            (0..bands).flat_map(|_| (0..MAP_TILE * MAP_TILE).map(|at| value(row, at))).collect()
+        };
+        write_map::<DataError>(&folder.path().join("map.tif"), &layout, |put| {
+            (0..6).rev().try_for_each(|at| put(at % 3, at / 3, &tile(at / 3)))
+        })
+        .unwrap();
+        let said = Command::new("gdalinfo").current_dir(folder.path()).arg("map.tif").output().unwrap();
+        let said = String::from_utf8(said.stdout).unwrap();
+        assert!(said.contains("LAYOUT=COG") && said.contains("Overviews: 350x150, 175x75"), "{said}");
+        assert!(translate(folder.path(), "-co COMPRESS=NONE", "map.tif", "plain.tif"));
+        let [ours, gdals] = ["map.tif", "plain.tif"].map(|name| read(folder.path(), name));
+        assert!(ours.data == gdals.data && ours.data.len() == bands * 700 * 300);
+        assert!(translate(folder.path(), "-ovr 1 -co COMPRESS=NONE", "map.tif", "small.tif"));
+        let small = read(folder.path(), "small.tif");
+        assert_eq!((small.width, small.height, small.bands), (175, 75, bands));
+        assert!(small.data.chunks(175).skip(64).take(11).all(|row| row.iter().all(|value| *value == 1.0)));
     }
 }

@@ -1,25 +1,26 @@
 //! Writing a map of classes, values or probabilities, tile by tile in any order, so that only one tile of it
 //! has to be in memory.
 
-use std::fmt::Write as _;
 use std::fs::{File, Permissions};
-use std::io::{BufWriter, Seek, Write};
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::iter;
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use flate2::Compression;
-use flate2::write::ZlibEncoder;
-use tiff::encoder::{DirectoryEncoder, TiffEncoder, TiffKind, TiffKindBig, TiffKindStandard};
-use tiff::tags::Tag;
+use tiff::TiffError;
 
-use super::map_layout::{MAP_TILE, MapBand, MapKind, MapLayout, PutTile};
-use super::overviews::Overview;
-use super::write_reference;
+use super::head::{Width, head};
+use super::map_layout::{MapLayout, PutTile};
+use super::map_tags::{Places, ghost, tags};
+use super::overviews::{Overview, overviews};
+use super::packed::{PackedTiles, pack};
 use crate::error::DataError;
-use crate::xml::escaped;
 
-/// Writes a compressed, tiled GeoTIFF with overviews from the tiles that `fill` puts: a BigTIFF if it may become larger
-/// than 4 GiB. Each band has its own tiles. The file is written atomically, and all may read it.
+/// Writes a Cloud Optimized GeoTIFF, compressed and with overviews, from the tiles that `fill` puts: a BigTIFF if it may
+/// become larger than 4 GiB. Each band has its own tiles. The file is written atomically, and all may read it.
+///
+/// All directories lie before the pixels, and the smallest overview before the larger ones and the map itself, so tiles
+/// wait in temporary files beside the map; [`MapLayout::room`] says how many bytes that takes.
 ///
 /// # Errors
 /// What `fill` gives, or if a tile is missing or the file cannot be written.
@@ -28,173 +29,107 @@ pub fn write_map<E: From<DataError>>(
     layout: &MapLayout,
     fill: impl FnOnce(PutTile<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let fail = |error: &dyn std::fmt::Display| DataError::file(path, error.to_string());
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let fail = |error: io::Error| DataError::file(path, error.to_string());
     let public = Permissions::from_mode(0o644);
-    let file =
-        tempfile::Builder::new().permissions(public).tempfile_in(folder).map_err(|error| fail(&error))?;
-    if layout.is_big() {
-        write_images::<TiffKindBig, E>(path, file.as_file(), layout, fill)?;
-    } else {
-        write_images::<TiffKindStandard, E>(path, file.as_file(), layout, fill)?;
-    }
-    file.persist(path).map_err(|error| fail(&error.error))?;
+    let file = tempfile::Builder::new().permissions(public).tempfile_in(folder(path)).map_err(fail)?;
+    let width = if layout.is_big() { Width::Big } else { Width::Classic };
+    write_images(path, file.as_file(), (layout, width), fill)?;
+    file.persist(path).map_err(|error| fail(error.error))?;
     Ok(())
 }
 
-/// Writes the map and its smaller copies.
-fn write_images<K: TiffKind, E: From<DataError>>(
+/// The folder of a file that is being written.
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
+}
+
+/// Collects the tiles of the map and of its smaller copies, and writes them in their order.
+fn write_images<E: From<DataError>>(
     path: &Path,
     file: &File,
-    layout: &MapLayout,
+    (layout, width): (&MapLayout, Width),
     fill: impl FnOnce(PutTile<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let fail = |error: &dyn std::fmt::Display| DataError::file(path, error.to_string());
-    let mut encoder = TiffEncoder::<_, K>::new_generic(BufWriter::new(file)).map_err(|error| fail(&error))?;
-    let mut next = Overview::of(layout).map_err(|error| fail(&error))?;
-    write_image(path, &mut encoder, (layout, false), next.as_ref(), fill)?;
-    while let Some(overview) = next {
-        next = Overview::of(&overview.layout).map_err(|error| fail(&error))?;
-        write_image(path, &mut encoder, (&overview.layout, true), next.as_ref(), |put| {
-            overview.tiles(put).map_err(|error| fail(&error))?
-        })?;
-    }
-    Ok(())
-}
-
-/// Writes the map itself, or a smaller copy of it, and adds its tiles to the next smaller one.
-fn write_image<W: Write + Seek, K: TiffKind, E: From<DataError>>(
-    path: &Path,
-    encoder: &mut TiffEncoder<W, K>,
-    (layout, is_overview): (&MapLayout, bool),
-    next: Option<&Overview>,
-    fill: impl FnOnce(PutTile<'_>) -> Result<(), E>,
-) -> Result<(), E> {
-    const REDUCED: u32 = 1;
-    let fail = |error: &dyn std::fmt::Display| DataError::file(path, error.to_string());
-    let mut directory = encoder.image_directory().map_err(|error| fail(&error))?;
-    let count = layout.across() * layout.down();
-    let mut places = vec![(0_u64, 0_u64); count * layout.kind.bands()];
+    let fail = |error: io::Error| DataError::file(path, error.to_string());
+    let folder = folder(path);
+    let mut packed = PackedTiles::new(layout, folder).map_err(fail)?;
+    let first = Overview::of(layout, folder).map_err(fail)?;
     fill(&mut |column, row, pixels| {
-        if let Some(next) = next {
-            next.add(column, row, pixels).map_err(|error| fail(&error))?;
+        if let Some(first) = &first {
+            first.add(column, row, pixels).map_err(fail)?;
         }
-        for (band, plane) in pixels.chunks_exact(MAP_TILE * MAP_TILE).enumerate() {
-            let packed = pack(&layout.kind, plane).map_err(|error| fail(&error))?;
-            let offset = directory.write_data(&packed[..]).map_err(|error| fail(&error))?;
-            places[band * count + row * layout.across() + column] = (offset, packed.len() as u64);
-        }
-        Ok(())
+        packed.add(layout, (column, row), pixels).map_err(fail)
     })?;
-    if let Some(missing) = places.iter().position(|(_, size)| *size == 0) {
-        return Err(fail(&format!("tile {missing} of {} was never written", places.len())).into());
+    if let Some(missing) = packed.missing() {
+        let reason = format!("tile {missing} of {} was never written", layout.tiles());
+        return Err(DataError::file(path, reason).into());
     }
-    if is_overview {
-        directory.write_tag(Tag::NewSubfileType, REDUCED).map_err(|error| fail(&error))?;
-    } else if let Some(words) = metadata(&layout.kind) {
-        directory.write_tag(Tag::Unknown(GDAL_METADATA), &words[..]).map_err(|error| fail(&error))?;
+    let copies = first.map_or(Ok(Vec::new()), |first| overviews(first, folder)).map_err(fail)?;
+    let written = assemble(file, (layout, width), &packed, copies);
+    written.map_err(|error| DataError::file(path, error.to_string()).into())
+}
+
+/// Writes the file: its head, the smallest copy first, and the map itself last.
+fn assemble(
+    file: &File,
+    (layout, width): (&MapLayout, Width),
+    packed: &PackedTiles,
+    mut copies: Vec<Overview>,
+) -> Result<(), TiffError> {
+    let layouts: Vec<MapLayout> = iter::successors(Some(layout.clone()), MapLayout::halved).collect();
+    let head = |places: &[Places]| {
+        let images = layouts.iter().zip(places).enumerate();
+        let images = images.map(|(at, (layout, places))| tags(layout, at > 0, width, places));
+        head(&images.collect::<Result<Vec<_>, _>>()?, width, ghost(layout.kind.bands()).as_bytes())
+    };
+    let unknown: Vec<Places> = layouts.iter().map(|layout| Places::unknown(layout.tiles())).collect();
+    let mut blocks = Blocks::after(file, head(&unknown)?.len() as u64)?;
+    let mut places = vec![Places::default(); layouts.len()];
+    // What is written needs its temporary file no longer.
+    while let Some(copy) = copies.pop() {
+        let places = &mut places[copies.len() + 1];
+        copy.planes(&mut |plane| blocks.add(places, &pack(&copy.layout.kind, plane)?))?;
     }
-    tags(&mut directory, layout, &places).map_err(|error| fail(&error))?;
-    directory.finish().map_err(|error| fail(&error))?;
+    for at in 0..layout.tiles() {
+        blocks.add(&mut places[0], &packed.get(at)?)?;
+    }
+    blocks.writer.flush()?;
+    file.write_all_at(&head(&places)?, 0)?;
     Ok(())
 }
 
-fn pack(kind: &MapKind, pixels: &[f32]) -> std::io::Result<Vec<u8>> {
-    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(&kind.to_bytes(pixels))?;
-    encoder.finish()
+/// Tiles one after the other in a file.
+struct Blocks<'a> {
+    writer: BufWriter<&'a File>,
+    end: u64,
 }
 
-/// The tag in which GDAL keeps what TIFF has no tag for, as XML.
-const GDAL_METADATA: u16 = 42112;
+impl<'a> Blocks<'a> {
+    fn after(mut file: &'a File, head: u64) -> io::Result<Self> {
+        file.seek(SeekFrom::Start(head))?;
+        Ok(Self { writer: BufWriter::new(file), end: head })
+    }
 
-/// Names and units of bands, as GDAL and QGIS read them.
-fn metadata(kind: &MapKind) -> Option<String> {
-    let bands = match kind {
-        MapKind::Classes(_) => return None,
-        MapKind::Values(band) => vec![band.clone()],
-        MapKind::Percents(classes) => {
-            classes.iter().map(|class| MapBand { name: class.clone(), unit: "%".to_owned() }).collect()
+    /// Appends a tile: its size, its bytes, and its last four bytes again, as the file says of itself ([`ghost`]).
+    fn add(&mut self, places: &mut Places, tile: &[u8]) -> io::Result<()> {
+        let size = u32::try_from(tile.len()).map_err(io::Error::other)?.to_le_bytes();
+        let last = &tile[tile.len() - 4..];
+        for part in [&size, tile, last] {
+            self.writer.write_all(part)?;
         }
-    };
-    let mut items = String::new();
-    for (at, MapBand { name, unit }) in bands.iter().enumerate() {
-        for (item, role, text) in [("DESCRIPTION", "description", name), ("UNITTYPE", "unittype", unit)] {
-            if !text.is_empty() {
-                // GDAL reads the XML, and what is escaped in its texts again.
-                let text = escaped(&escaped(text));
-                let _ =
-                    writeln!(items, "  <Item name=\"{item}\" sample=\"{at}\" role=\"{role}\">{text}</Item>");
-            }
-        }
+        places.push(self.end + size.len() as u64, tile.len());
+        self.end += (size.len() + tile.len() + last.len()) as u64;
+        Ok(())
     }
-    (!items.is_empty()).then(|| format!("<GDALMetadata>\n{items}</GDALMetadata>"))
-}
-
-fn tags<W: Write + Seek, K: TiffKind>(
-    directory: &mut DirectoryEncoder<'_, W, K>,
-    layout: &MapLayout,
-    places: &[(u64, u64)],
-) -> Result<(), tiff::TiffError> {
-    const DEFLATE: u16 = 8;
-    const BLACK_IS_ZERO: u16 = 1;
-    const PALETTE: u16 = 3;
-    const UNSIGNED: u16 = 1;
-    const FLOAT: u16 = 3;
-    const PLANAR: u16 = 2;
-    let tile = u32::try_from(MAP_TILE)?;
-    let bands = layout.kind.bands();
-    let list = |numbers: &mut dyn Iterator<Item = u64>| {
-        numbers.map(|number| K::convert_offset(number)).collect::<Result<Vec<_>, _>>()
-    };
-    let offsets = list(&mut places.iter().map(|(offset, _)| *offset))?;
-    let sizes = list(&mut places.iter().map(|(_, size)| *size))?;
-    directory.write_tag(Tag::ImageWidth, u32::try_from(layout.width)?)?;
-    directory.write_tag(Tag::ImageLength, u32::try_from(layout.height)?)?;
-    directory.write_tag(Tag::Compression, DEFLATE)?;
-    directory.write_tag(Tag::SamplesPerPixel, u16::try_from(bands)?)?;
-    directory.write_tag(Tag::TileWidth, tile)?;
-    directory.write_tag(Tag::TileLength, tile)?;
-    directory.write_tag(Tag::TileOffsets, K::convert_slice(&offsets))?;
-    directory.write_tag(Tag::TileByteCounts, K::convert_slice(&sizes))?;
-    let (bits, format) = match &layout.kind {
-        MapKind::Classes(_) | MapKind::Percents(_) => (8_u16, UNSIGNED),
-        MapKind::Values(_) => (32, FLOAT),
-    };
-    directory.write_tag(Tag::BitsPerSample, &vec![bits; bands][..])?;
-    directory.write_tag(Tag::SampleFormat, &vec![format; bands][..])?;
-    if bands > 1 {
-        directory.write_tag(Tag::PlanarConfiguration, PLANAR)?;
-        directory.write_tag(Tag::ExtraSamples, &vec![0_u16; bands - 1][..])?;
-    }
-    match &layout.kind {
-        MapKind::Classes(colours) => {
-            directory.write_tag(Tag::PhotometricInterpretation, PALETTE)?;
-            directory.write_tag(Tag::ColorMap, &colour_map(colours)[..])?;
-        }
-        MapKind::Values(_) | MapKind::Percents(_) => {
-            directory.write_tag(Tag::PhotometricInterpretation, BLACK_IS_ZERO)?;
-        }
-    }
-    let nodata = match &layout.kind {
-        MapKind::Classes(_) | MapKind::Percents(_) => MapKind::NO_DATA.to_string(),
-        MapKind::Values(_) => "nan".to_owned(),
-    };
-    directory.write_tag(Tag::GdalNodata, &nodata[..])?;
-    match &layout.reference {
-        Some(reference) => write_reference(directory, reference),
-        None => Ok(()),
-    }
-}
-
-/// 256 reds, then greens, then blues, of 16 bits each (TIFF 6.0, section 5).
-fn colour_map(colours: &[[u8; 3]]) -> Vec<u16> {
-    let wide = |channel: usize, index: usize| colours.get(index).map_or(0, |c| u16::from(c[channel]) * 257);
-    (0..3).flat_map(|channel| (0..256).map(move |index| wide(channel, index))).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use tiff::tags::Tag;
+
+    use super::super::directory::{Directories, Directory};
+    use super::super::map_layout::{MAP_TILE, MapBand, MapKind};
+    use super::super::source::Source;
     use super::*;
     use crate::geotiff::GeoTiff;
     use crate::raster::Limits;
@@ -216,7 +151,7 @@ mod tests {
         let (small, big) = (folder.path().join("small.tif"), folder.path().join("big.tif"));
         write_map::<DataError>(&small, &layout, fill).unwrap();
         let file = File::create(&big).unwrap();
-        write_images::<TiffKindBig, DataError>(&big, &file, &layout, fill).unwrap();
+        write_images::<DataError>(&big, &file, (&layout, Width::Big), fill).unwrap();
         let starts = [&small, &big].map(|path| std::fs::read(path).unwrap()[..4].to_vec());
         assert_eq!(starts, [b"II*\0".to_vec(), b"II+\0".to_vec()]);
         for path in [&small, &big] {
@@ -233,6 +168,152 @@ mod tests {
                 )
             );
             assert!(text.contains("<Item name=\"UNITTYPE\" sample=\"0\" role=\"unittype\">%</Item>"));
+        }
+    }
+
+    /// An image of a map: for each band its pixels.
+    struct Image {
+        width: usize,
+        height: usize,
+        bands: Vec<Vec<f32>>,
+    }
+
+    /// A map with holes, with 6 by 3 tiles and three smaller copies.
+    fn scene(kind: &MapKind) -> Image {
+        let (width, height) = (1300, 700);
+        let value = |band: usize, at: usize| match (at / 13) % 11 {
+            3 => kind.empty(),
+            part => ((at * (band + 3) + part) % 97) as f32,
+        };
+        let bands = (0..kind.bands()).map(|band| (0..width * height).map(|at| value(band, at)).collect());
+        Image { width, height, bands: bands.collect() }
+    }
+
+    impl Image {
+        /// The pixel, or the empty value outside.
+        fn at(&self, band: usize, x: usize, y: usize, empty: f32) -> f32 {
+            if x < self.width && y < self.height { self.bands[band][y * self.width + x] } else { empty }
+        }
+
+        fn tile(&self, column: usize, row: usize, empty: f32) -> Vec<f32> {
+            let places = (0..MAP_TILE * MAP_TILE).map(|at| (at % MAP_TILE, at / MAP_TILE));
+            let pixel = |band, (x, y)| self.at(band, column * MAP_TILE + x, row * MAP_TILE + y, empty);
+            (0..self.bands.len())
+                .flat_map(|band| places.clone().map(move |place| (band, place)))
+                .map(|(band, place)| pixel(band, place))
+                .collect()
+        }
+
+        /// Its smaller copy, pixel by pixel.
+        fn halved(&self, overview: &Overview, empty: f32) -> Self {
+            let (width, height) = (self.width.div_ceil(2), self.height.div_ceil(2));
+            let four = |band, x, y| {
+                [(0, 0), (1, 0), (0, 1), (1, 1)].map(|(dx, dy)| self.at(band, 2 * x + dx, 2 * y + dy, empty))
+            };
+            let pixel = |band, at: usize| overview.joined(four(band, at % width, at / width));
+            let bands =
+                (0..self.bands.len()).map(|band| (0..width * height).map(|at| pixel(band, at)).collect());
+            Self { width, height, bands: bands.collect() }
+        }
+    }
+
+    /// The directories of a file in their order, with where they begin.
+    fn directories(file: &Directories<'_>, first: u64) -> Vec<(u64, Directory)> {
+        let mut found = Vec::new();
+        let mut next = first;
+        while next != 0 {
+            let directory = file.read(next).unwrap();
+            (next, _) = (directory.next, found.push((next, directory)));
+        }
+        found
+    }
+
+    /// The strictest form of a Cloud Optimized GeoTIFF, read byte by byte: directories from large to small before all
+    /// pixels, the tiles of the smallest image first, each tile with its size before it and its end repeated, nothing
+    /// between them, and nothing after them.
+    fn check(path: &Path, layout: &MapLayout, mut wanted: Image) {
+        let bytes = std::fs::read(path).unwrap();
+        let source = Source::open(path).unwrap();
+        let (file, first) = Directories::open(&source).unwrap();
+        let start = if bytes[2] == 43 { 16 } else { 8 };
+        let words = ghost(layout.kind.bands());
+        assert!(bytes[start..].starts_with(words.as_bytes()));
+        let length: usize = words[30..36].parse().unwrap();
+        assert_eq!(words.len(), "GDAL_STRUCTURAL_METADATA_SIZE=000000 bytes\n".len() + length);
+        assert_eq!(first as usize, (start + words.len()).next_multiple_of(2));
+        let found = directories(&file, first);
+        assert!(found.is_sorted_by(|one, other| one.0 < other.0));
+        let numbers = |directory, tag| file.numbers(directory, tag).unwrap().unwrap_or_default();
+        let tiles = |directory| {
+            let offsets = numbers(directory, Tag::TileOffsets).into_iter().map(|offset| offset as usize);
+            offsets.zip(numbers(directory, Tag::TileByteCounts).into_iter().map(|size| size as usize))
+        };
+        let all: Vec<(usize, usize)> =
+            found.iter().rev().flat_map(|(_, directory)| tiles(directory)).collect();
+        assert!(found[3].0 < all[0].0 as u64);
+        let mut end = all[0].0 - 4;
+        for (offset, size) in all {
+            assert_eq!(offset - 4, end, "tiles lie side by side");
+            assert_eq!(bytes[end..offset], (size as u32).to_le_bytes());
+            end = offset + size + 4;
+            assert_eq!(bytes[end - 8..end - 4], bytes[end - 4..end]);
+        }
+        assert_eq!(end, bytes.len());
+        let empty = layout.kind.empty();
+        let joins = Overview::of(layout, &std::env::temp_dir()).unwrap().unwrap();
+        for (at, (_, directory)) in found.iter().enumerate() {
+            let size = [Tag::ImageWidth, Tag::ImageLength].map(|tag| numbers(directory, tag)[0] as usize);
+            assert_eq!(size, [wanted.width, wanted.height]);
+            assert_eq!(numbers(directory, Tag::NewSubfileType), vec![1; at.min(1)]);
+            let packed: Vec<(usize, usize)> = tiles(directory).collect();
+            let mut packed = packed.iter();
+            for band in 0..layout.kind.bands() {
+                for row in 0..size[1].div_ceil(MAP_TILE) {
+                    for column in 0..size[0].div_ceil(MAP_TILE) {
+                        let (offset, size) = packed.next().unwrap();
+                        let mut plane = Vec::new();
+                        let packed = &bytes[*offset..offset + size];
+                        io::copy(&mut flate2::read::ZlibDecoder::new(packed), &mut plane).unwrap();
+                        let tile = wanted.tile(column, row, empty);
+                        let tile = &tile[band * MAP_TILE * MAP_TILE..][..MAP_TILE * MAP_TILE];
+                        assert!(plane == layout.kind.to_bytes(tile), "{at}: {band} {column} {row}");
+                    }
+                }
+            }
+            assert!(packed.next().is_none());
+            wanted = wanted.halved(&joins, empty);
+        }
+        assert_eq!(found.len(), 4);
+    }
+
+    #[test]
+    fn a_map_is_a_strict_cloud_optimized_geotiff() {
+        let folder = tempfile::tempdir().unwrap();
+        let kinds = [
+            MapKind::Classes(vec![[0, 0, 255]; 97]),
+            MapKind::Values(MapBand { name: "height".to_owned(), unit: "m".to_owned() }),
+            MapKind::Percents(["a", "b", "c"].map(str::to_owned).to_vec()),
+        ];
+        for kind in kinds {
+            let image = scene(&kind);
+            let empty = kind.empty();
+            let (width, height) = (image.width, image.height);
+            let layout = MapLayout { width, height, kind, reference: None };
+            let fill = |put: PutTile<'_>| {
+                // As panels give them: neither row by row nor column by column.
+                let all = (0..18).map(|at| (at * 7) % 18).map(|at| (at % 6, at / 6));
+                all.into_iter()
+                    .try_for_each(|(column, row)| put(column, row, &image.tile(column, row, empty)))
+            };
+            for (name, width) in [("classic.tif", Width::Classic), ("big.tif", Width::Big)] {
+                let path = folder.path().join(name);
+                let file = File::create(&path).unwrap();
+                write_images::<DataError>(&path, &file, (&layout, width), fill).unwrap();
+                check(&path, &layout, scene(&layout.kind));
+            }
+            // Nothing waits beside it.
+            let names = std::fs::read_dir(folder.path()).unwrap().count();
+            assert_eq!(names, 2);
         }
     }
 }

@@ -100,15 +100,50 @@ impl MapLayout {
         self.height.div_ceil(MAP_TILE)
     }
 
-    /// Whether the file may be larger than the 4 GiB that TIFF's 32-bit offsets reach. DEFLATE makes incompressible
-    /// tiles a little larger, and overviews add a third.
+    /// Number of tiles, of which each band has its own.
+    pub(super) const fn tiles(&self) -> usize {
+        self.across() * self.down() * self.kind.bands()
+    }
+
+    /// Which of the tiles is the one of a band at a column and row.
+    pub(super) const fn tile(&self, band: usize, column: usize, row: usize) -> usize {
+        (band * self.down() + row) * self.across() + column
+    }
+
+    /// The next smaller copy of it; `None` if a tile holds it.
+    pub(super) fn halved(&self) -> Option<Self> {
+        (self.width.max(self.height) > MAP_TILE).then(|| Self {
+            width: self.width.div_ceil(2),
+            height: self.height.div_ceil(2),
+            kind: self.kind.clone(),
+            // A program takes the place of a copy from its size.
+            reference: None,
+        })
+    }
+
+    /// Most bytes of its tiles. DEFLATE makes incompressible ones a little larger, and each has 8 bytes around it.
+    fn packed(&self) -> f64 {
+        self.tiles() as f64 * (MAP_TILE * MAP_TILE * self.kind.bytes()) as f64 * 1.001
+    }
+
+    /// Most bytes of its tiles and of those of its smaller copies.
+    fn with_copies(&self) -> f64 {
+        let copies = std::iter::successors(self.halved(), Self::halved);
+        self.packed() + copies.map(|copy| copy.packed()).sum::<f64>()
+    }
+
+    /// Whether the file may be larger than the 4 GiB that TIFF's 32-bit offsets reach.
     pub(super) fn is_big(&self) -> bool {
         /// What of the 4 GiB is left for tables.
         const ROOM: f64 = 16e6;
-        let tile = (MAP_TILE * MAP_TILE * self.kind.bytes()) as f64 * 1.001;
-        let tiles = (self.across() * self.down() * self.kind.bands()) as f64;
-        // Small maps have relatively larger overviews, at most a tile for each level.
-        tiles * tile * 1.34 + 32.0 * tile * self.kind.bands() as f64 + ROOM > f64::from(u32::MAX)
+        self.with_copies() + ROOM > f64::from(u32::MAX)
+    }
+
+    /// Most bytes that the disk of the map must have while it is written: the file, and beside it its tiles in the order
+    /// in which they were made. It is what pixels take that cannot be compressed; most maps need much less.
+    #[must_use]
+    pub fn room(&self) -> u64 {
+        (self.with_copies() + self.packed()) as u64
     }
 }
 
@@ -128,5 +163,15 @@ mod tests {
         assert!(!map(50_000, MapKind::Classes(Vec::new())).is_big());
         assert!(map(60_000, MapKind::Classes(Vec::new())).is_big());
         assert!(!map(10_000, percents(19)).is_big() && map(10_000, percents(43)).is_big());
+    }
+
+    #[test]
+    fn room_is_for_the_file_and_a_copy_of_its_largest_image() {
+        // 4 tiles and the one of the only smaller copy, and the 4 again.
+        let map = MapLayout { width: 257, height: 512, kind: MapKind::Classes(Vec::new()), reference: None };
+        assert_eq!(map.halved().map(|copy| (copy.width, copy.height)), Some((129, 256)));
+        assert_eq!(map.room(), (9.0 * 65_536.0 * 1.001) as u64);
+        let floats = MapLayout { kind: MapKind::Values(MapBand::default()), ..map };
+        assert_eq!(floats.room(), (9.0 * 4.0 * 65_536.0 * 1.001) as u64);
     }
 }

@@ -9,13 +9,16 @@ mod complex;
 mod decode;
 mod directory;
 mod formats;
+mod head;
 mod map;
 mod map_layout;
+mod map_tags;
 mod mask;
 mod metadata;
 mod nodata;
 mod numbers;
 mod overviews;
+mod packed;
 mod pixels;
 mod predictor;
 mod reader;
@@ -41,7 +44,8 @@ pub use reader::GeoTiff;
 pub(crate) use refused::{REWRITE, conversion};
 pub use stated::FileScaling;
 pub(crate) use stated::{Stated, StatedBand};
-use tiff::encoder::{DirectoryEncoder, TiffEncoder, TiffKind};
+use tiff::TiffError;
+use tiff::encoder::{DirectoryEncoder, TiffEncoder, TiffKind, TiffValue};
 use tiff::tags::Tag;
 
 use crate::error::DataError;
@@ -61,7 +65,7 @@ pub fn write_geotiff(path: &Path, raster: &Raster) -> Result<(), DataError> {
     Ok(())
 }
 
-fn encode<W: Write + Seek>(writer: W, raster: &Raster) -> Result<(), tiff::TiffError> {
+fn encode<W: Write + Seek>(writer: W, raster: &Raster) -> Result<(), TiffError> {
     const BLACK_IS_ZERO: u16 = 1;
     const PLANAR: u16 = 2;
     const FLOAT: u16 = 3;
@@ -94,10 +98,25 @@ fn encode<W: Write + Seek>(writer: W, raster: &Raster) -> Result<(), tiff::TiffE
     directory.finish()
 }
 
-fn write_reference<W: Write + Seek, K: TiffKind>(
-    directory: &mut DirectoryEncoder<'_, W, K>,
-    reference: &GeoReference,
-) -> Result<(), tiff::TiffError> {
+/// Takes the tags of an image.
+trait PutTag {
+    fn put_tag<T: TiffValue>(&mut self, tag: Tag, value: T) -> Result<(), TiffError>;
+}
+
+impl<W: Write + Seek, K: TiffKind> PutTag for DirectoryEncoder<'_, W, K> {
+    fn put_tag<T: TiffValue>(&mut self, tag: Tag, value: T) -> Result<(), TiffError> {
+        self.write_tag(tag, value)
+    }
+}
+
+impl PutTag for head::ImageTags {
+    fn put_tag<T: TiffValue>(&mut self, tag: Tag, value: T) -> Result<(), TiffError> {
+        self.put(tag, value);
+        Ok(())
+    }
+}
+
+fn write_reference(tags: &mut impl PutTag, reference: &GeoReference) -> Result<(), TiffError> {
     let GeoReference { pixel_scale, tie_point, transformation, keys, doubles, text } = reference;
     for (tag, values) in [
         (Tag::ModelPixelScaleTag, pixel_scale),
@@ -106,14 +125,14 @@ fn write_reference<W: Write + Seek, K: TiffKind>(
         (Tag::GeoDoubleParamsTag, doubles),
     ] {
         if !values.is_empty() {
-            directory.write_tag(tag, &values[..])?;
+            tags.put_tag(tag, &values[..])?;
         }
     }
     if !keys.is_empty() {
-        directory.write_tag(Tag::GeoKeyDirectoryTag, &keys[..])?;
+        tags.put_tag(Tag::GeoKeyDirectoryTag, &keys[..])?;
     }
     if !text.is_empty() {
-        directory.write_tag(Tag::GeoAsciiParamsTag, text.as_str())?;
+        tags.put_tag(Tag::GeoAsciiParamsTag, text.as_str())?;
     }
     Ok(())
 }

@@ -1,13 +1,13 @@
 //! Smaller copies of a map in the same file, so that programs show a part or the whole of it without reading all
 //! of its pixels. Each has half the side of the one before, until one tile holds it. They are kept in temporary
-//! files while a map is written: memory does not depend on its size.
+//! files beside the map while it is written: memory does not depend on its size.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
+use std::path::Path;
 
-use super::map_layout::{MAP_TILE, MapKind, MapLayout, PutTile};
-use crate::error::DataError;
+use super::map_layout::{MAP_TILE, MapKind, MapLayout};
 
 /// Side of what a tile becomes.
 const HALF: usize = MAP_TILE / 2;
@@ -19,18 +19,13 @@ pub(super) struct Overview {
 }
 
 impl Overview {
-    /// The next smaller copy of a map; `None` if a tile holds it.
+    /// The next smaller copy of a map, in a folder with room for it; `None` if a tile holds the map.
     ///
     /// # Errors
-    /// If there is no room for temporary files.
-    pub(super) fn of(layout: &MapLayout) -> io::Result<Option<Self>> {
-        if layout.width.max(layout.height) <= MAP_TILE {
-            return Ok(None);
-        }
-        let (width, height) = (layout.width.div_ceil(2), layout.height.div_ceil(2));
-        // A program takes the place of a copy from its size.
-        let layout = MapLayout { width, height, reference: None, ..layout.clone() };
-        Ok(Some(Self { layout, file: tempfile::tempfile()? }))
+    /// If nothing can be written there.
+    pub(super) fn of(layout: &MapLayout, folder: &Path) -> io::Result<Option<Self>> {
+        let Some(layout) = layout.halved() else { return Ok(None) };
+        Ok(Some(Self { layout, file: tempfile::tempfile_in(folder)? }))
     }
 
     /// Adds a tile of the larger one.
@@ -52,38 +47,51 @@ impl Overview {
         Ok(())
     }
 
-    /// A tile of it `[bands, MAP_TILE, MAP_TILE]`, with its empty value outside of the map.
+    /// A tile of one band `[MAP_TILE, MAP_TILE]`, with its empty value outside of the map.
     ///
     /// # Errors
     /// If the temporary file cannot be read.
-    pub(super) fn tile(&self, column: usize, row: usize) -> io::Result<Vec<f32>> {
+    fn plane(&self, band: usize, column: usize, row: usize) -> io::Result<Vec<f32>> {
         let MapLayout { kind, .. } = &self.layout;
         let (left, top) = (column * MAP_TILE, row * MAP_TILE);
         let width = MAP_TILE.min(self.layout.width - left);
-        let mut tile = vec![kind.empty(); kind.bands() * MAP_TILE * MAP_TILE];
+        let mut plane = vec![kind.empty(); MAP_TILE * MAP_TILE];
         let mut line = vec![0; width * kind.bytes()];
-        for (band, plane) in tile.chunks_exact_mut(MAP_TILE * MAP_TILE).enumerate() {
-            for y in 0..MAP_TILE.min(self.layout.height - top) {
-                self.file.read_exact_at(&mut line, self.place(band, left, top + y))?;
-                plane[y * MAP_TILE..][..width].copy_from_slice(&kind.of_bytes(&line));
-            }
+        for y in 0..MAP_TILE.min(self.layout.height - top) {
+            self.file.read_exact_at(&mut line, self.place(band, left, top + y))?;
+            plane[y * MAP_TILE..][..width].copy_from_slice(&kind.of_bytes(&line));
         }
-        Ok(tile)
+        Ok(plane)
     }
 
-    /// Gives all of its tiles. The inner result is that of `put`.
+    /// Its tiles of one band after those of the other, row by row.
     ///
     /// # Errors
-    /// Like [`Overview::tile`].
-    pub(super) fn tiles(&self, put: PutTile<'_>) -> io::Result<Result<(), DataError>> {
-        for row in 0..self.layout.down() {
-            for column in 0..self.layout.across() {
-                if let Err(error) = put(column, row, &self.tile(column, row)?) {
-                    return Ok(Err(error));
+    /// Like [`Overview::plane`], or what `put` gives.
+    pub(super) fn planes(&self, put: &mut dyn FnMut(&[f32]) -> io::Result<()>) -> io::Result<()> {
+        for band in 0..self.layout.kind.bands() {
+            for row in 0..self.layout.down() {
+                for column in 0..self.layout.across() {
+                    put(&self.plane(band, column, row)?)?;
                 }
             }
         }
-        Ok(Ok(()))
+        Ok(())
+    }
+
+    /// The next smaller copy of this one.
+    ///
+    /// # Errors
+    /// If there is no room for temporary files.
+    fn next(&self, folder: &Path) -> io::Result<Option<Self>> {
+        let Some(next) = Self::of(&self.layout, folder)? else { return Ok(None) };
+        for row in 0..self.layout.down() {
+            for column in 0..self.layout.across() {
+                let planes = (0..self.layout.kind.bands()).map(|band| self.plane(band, column, row));
+                next.add(column, row, &planes.collect::<io::Result<Vec<_>>>()?.concat())?;
+            }
+        }
+        Ok(Some(next))
     }
 
     fn place(&self, band: usize, x: usize, y: usize) -> u64 {
@@ -93,7 +101,7 @@ impl Overview {
     }
 
     /// One pixel for four: their commonest class, or the mean of their values, of those with data.
-    fn joined(&self, four: [f32; 4]) -> f32 {
+    pub(super) fn joined(&self, four: [f32; 4]) -> f32 {
         let empty = self.layout.kind.empty();
         let mean = |values: &mut dyn Iterator<Item = f32>| {
             let (sum, count) = values.fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
@@ -112,6 +120,18 @@ impl Overview {
     }
 }
 
+/// All copies of a map, from its largest one on.
+///
+/// # Errors
+/// If there is no room for temporary files.
+pub(super) fn overviews(first: Overview, folder: &Path) -> io::Result<Vec<Overview>> {
+    let mut copies = vec![first];
+    while let Some(next) = copies[copies.len() - 1].next(folder)? {
+        copies.push(next);
+    }
+    Ok(copies)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::map_layout::MapBand;
@@ -119,7 +139,7 @@ mod tests {
 
     fn overview(kind: MapKind) -> Overview {
         let layout = MapLayout { width: 300, height: 257, kind, reference: None };
-        Overview::of(&layout).unwrap().unwrap()
+        Overview::of(&layout, &std::env::temp_dir()).unwrap().unwrap()
     }
 
     #[test]
@@ -149,11 +169,11 @@ mod tests {
         for (column, row) in [(0, 0), (1, 0), (0, 1), (1, 1)] {
             first.add(column, row, &vec![(column + 2 * row) as f32; MAP_TILE * MAP_TILE]).unwrap();
         }
-        let tile = first.tile(0, 0).unwrap();
+        let tile = first.plane(0, 0, 0).unwrap();
         let at = |x: usize, y: usize| tile[y * MAP_TILE + x];
         assert_eq!([at(127, 127), at(128, 127), at(127, 128), at(149, 128)], [0.0, 1.0, 2.0, 3.0]);
         assert_eq!([at(150, 0), at(0, 129)], [255.0; 2]);
-        assert!(Overview::of(&first.layout).unwrap().is_none());
+        assert!(first.next(&std::env::temp_dir()).unwrap().is_none());
     }
 
     #[test]
@@ -164,11 +184,11 @@ mod tests {
             let of_band = |band: usize| vec![(10 * band + column + 2 * row) as f32; plane];
             first.add(column, row, &(0..3).flat_map(of_band).collect::<Vec<_>>()).unwrap();
         }
-        let tile = first.tile(0, 0).unwrap();
         for band in 0..3 {
-            let at = |x: usize, y: usize| tile[band * plane + y * MAP_TILE + x] - 10.0 * band as f32;
+            let tile = first.plane(band, 0, 0).unwrap();
+            let at = |x: usize, y: usize| tile[y * MAP_TILE + x] - 10.0 * band as f32;
             assert_eq!([at(127, 127), at(128, 127), at(127, 128), at(149, 128)], [0.0, 1.0, 2.0, 3.0]);
-            assert_eq!(tile[band * plane + 150], 255.0);
+            assert_eq!(tile[150], 255.0);
         }
     }
 }

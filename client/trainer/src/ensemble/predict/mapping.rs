@@ -17,6 +17,12 @@ use crate::ensemble::error::EnsembleError;
 /// Outputs of the windows of each forward pass, in the order of the plan.
 pub(super) type Computed<'a> = &'a Receiver<Vec<Vec<f32>>>;
 
+/// The file with the probability of each pixel's class, beside this map.
+pub(super) fn confidence_layout(map: &MapLayout) -> MapLayout {
+    let band = MapBand { name: "probability of the class".to_owned(), unit: String::new() };
+    MapLayout { kind: MapKind::Values(band), ..map.clone() }
+}
+
 /// A map that is being written, and the counts so far.
 pub(super) struct MapWriter<'a> {
     pub(super) head: &'a HeadFile,
@@ -43,8 +49,7 @@ impl MapWriter<'_> {
             })?;
             return Ok(self);
         };
-        let band = MapBand { name: "probability of the class".to_owned(), unit: String::new() };
-        let values = MapLayout { kind: MapKind::Values(band), ..layout.clone() };
+        let values = confidence_layout(layout);
         // The map is there only once its confidence is.
         write_map(&options.output, layout, |map| {
             write_map(&confidence, &values, |sure| {
