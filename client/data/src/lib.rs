@@ -32,9 +32,11 @@ mod xml;
 pub use bandcheck::{
     BandReport, Finding, Moments, OpticalUnit, Rule, Scaling, Severity, check_bands, compare_moments,
 };
-pub use config::{DatasetConfig, FileBand, Layout, OneOrMany, SplitBy, SplitConfig, Where};
+pub use config::{
+    DatasetConfig, FileBand, Layout, OneOrMany, SplitBy, SplitConfig, Where, broken_reading_rules,
+};
 pub use crop::{CropReport, Window, crop, crop_mask};
-pub use dataset::{Chunks, Dataset, Loaded, description};
+pub use dataset::{Chunks, Dataset, Loaded, choose_bands, description};
 pub use error::DataError;
 pub use files::has_ending;
 pub use georeference::{Agreement, Difference, GeoReference, Grid, TOLERANCE as GRID_TOLERANCE};

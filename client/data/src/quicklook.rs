@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use eosfed_common::model::Task;
-use eosfed_plot::{Legend, Picture, ValueRange, class_colours, ramp, sheet};
+use eosfed_plot::{Legend, Picture, ValueRange, class_colours, quantity, ramp, sheet};
 
 use crate::config::DatasetConfig;
 use crate::dataset::Dataset;
@@ -53,6 +53,8 @@ pub struct SheetStyle {
     bands: usize,
     shown: [usize; 3],
     classes: Vec<String>,
+    /// The unit of the target; empty if it has none.
+    unit: String,
     colours: Vec<[u8; 3]>,
     /// 2nd and 98th percentile of the target's values.
     range: Option<[f32; 2]>,
@@ -73,6 +75,7 @@ impl SheetStyle {
             bands: bands.len(),
             shown: display_bands(bands),
             classes: classes.clone(),
+            unit: config.unit().to_owned(),
             colours: class_colours(classes, |class| given.of(class)),
             range: middle(values.flatten().copied()),
             unlabelled: samples.iter().any(|sample| match &sample.target {
@@ -90,7 +93,7 @@ impl SheetStyle {
         let without = self.unlabelled.then(|| ("no label".to_owned(), UNLABELLED));
         match self.range {
             Some([low, high]) => Legend::Values(ValueRange {
-                name: self.classes[0].clone(),
+                name: quantity(&self.classes[0], &self.unit),
                 low: low.into(),
                 high: high.into(),
                 open: true,
@@ -238,11 +241,11 @@ mod tests {
     fn one_wild_target_does_not_take_the_colours_of_the_others() {
         let mut values: Vec<f32> = (0..100).map(|v| v as f32).collect();
         values.push(65_535.0);
-        let text = "task = \"regression\"\nbands = [\"B04\"]\nclasses = [\"biomass\"]\n[layout]\nkind = \"pairs\"\n\
+        let text = "task = \"regression\"\nbands = [\"B04\"]\nclasses = [\"biomass\"]\ntarget_unit = \"t/ha\"\n[layout]\nkind = \"pairs\"\n\
                     images = \"i\"\nmasks = \"m\"\n";
         let style = SheetStyle::new(&toml::from_str(text).unwrap(), &[sample(Target::Values(values))]);
         let range =
-            ValueRange { name: "biomass".to_owned(), low: 2.0, high: 98.0, open: true, without: None };
+            ValueRange { name: "biomass (t/ha)".to_owned(), low: 2.0, high: 98.0, open: true, without: None };
         assert_eq!(style.legend(), Legend::Values(range));
         let drawn = style.values(&sample(Target::Class(0)), &[2.0, 98.0, 65_535.0, f32::NAN]).pixels;
         assert_eq!(drawn, [ramp(0.0), ramp(1.0), ramp(1.0), UNLABELLED]);

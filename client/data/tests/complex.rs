@@ -8,7 +8,10 @@ use std::io::Write as _;
 use std::path::Path;
 
 use common::{Folder, SIZE, Tiff};
-use eosfed_data::{DataError, Dataset, GeoTiff, Limits, Split, propose, read_labels, read_raster};
+use eosfed_data::{
+    Complex, DataError, Dataset, GeoTiff, Limits, Scaling, Split, broken_reading_rules, propose, read_labels,
+    read_raster,
+};
 use tiff::tags::Tag;
 
 const PIXELS: usize = SIZE[0] * SIZE[1];
@@ -237,4 +240,33 @@ fn data_init_asks_what_they_are_to_become() {
     std::fs::write(folder.path().join("dataset.toml"), &proposal.text).unwrap();
     let dataset = Dataset::open(folder.path(), &Limits::default()).unwrap();
     assert_eq!(Split::ALL.into_iter().map(|split| dataset.len(split)).sum::<usize>(), 6);
+}
+
+/// As `predict` does, which has no dataset.toml.
+#[test]
+fn an_image_that_no_data_set_describes_is_read_by_the_same_words() {
+    let folder = Folder::new();
+    for stored in STORED {
+        let path = folder.tiff(&image(stored, true));
+        let read = |complex, nodata, scale| {
+            let scaling = Scaling { scale, offset: 0.0 };
+            let mut file =
+                GeoTiff::open_described(&path, &Limits::default(), complex, nodata, scaling).unwrap();
+            file.window(0, 0, SIZE[0], SIZE[1]).unwrap()
+        };
+        let found = read(Some(Complex::Amplitude), Some(0.0), 1.0);
+        assert!(found[0] == 5.0 && found[1].is_nan() && found[2] == 7.0, "the amplitude of 0 is missing");
+        // The scale is for whoever reads it, so the values are not scaled here.
+        assert!(alike(&read(Some(Complex::Amplitude), None, 2.0), &expected(amplitude)));
+        let found = read(Some(Complex::Decibels), Some(0.0), 1.0);
+        let wanted = expected(|parts| match amplitude(parts) {
+            0.0 => f64::NAN,
+            found => 20.0 * found.log10(),
+        });
+        assert!(alike(&found, &wanted), "0 dB is a number");
+        assert!(GeoTiff::open_described(&path, &Limits::default(), None, None, Scaling::default()).is_err());
+    }
+    let broken = broken_reading_rules(&[], 2, Some(Complex::Decibels), Some(-9999.0));
+    assert_eq!(broken, ["`nodata` must be 0 or absent beside `complex`, found `-9999`"]);
+    assert!(broken_reading_rules(&[], 2, None, Some(-9999.0)).is_empty());
 }

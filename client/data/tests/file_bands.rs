@@ -7,7 +7,9 @@ mod common;
 use std::io::Write as _;
 
 use common::{SIZE, Tiff, Value};
-use eosfed_data::{DataError, Dataset, Limits, Sample, Split, propose};
+use eosfed_data::{
+    DataError, Dataset, FileBand, GeoTiff, Limits, Sample, Split, broken_reading_rules, choose_bands, propose,
+};
 use tiff::tags::Tag;
 
 const BANDS: usize = 242;
@@ -219,4 +221,40 @@ fn data_init_proposes_some_bands_of_many() {
         let sample = &dataset.load(part, &names).unwrap().samples[0];
         assert_eq!(sample.image[0], f32::from(value(0, 8)), "490 nm is nearest to band 8 of 487.6");
     }
+}
+
+/// As `predict` does, which has no dataset.toml.
+#[test]
+fn bands_of_files_that_no_data_set_describes_are_chosen_by_the_same_words() {
+    let case = Case::new(&[("one.tif", cube(&[7, 30, 100], false)), ("two.tif", cube(&[5, 200], true))]);
+    let open = |name: &str| GeoTiff::open(&case.0.path().join(name), &Limits::default()).unwrap();
+    let chosen = |wanted: &[FileBand]| {
+        let mut files = [open("one.tif"), open("two.tif")];
+        let places = choose_bands(wanted, &mut files)?;
+        let mut first = Vec::new();
+        for file in &mut files {
+            let [width, height] = SIZE;
+            first.extend(file.window(0, 0, width, height)?.chunks(PIXELS).map(|band| band[1]));
+        }
+        Ok::<_, DataError>(places.into_iter().map(|place| first[place]).collect::<Vec<_>>())
+    };
+    let text = |text: &str| FileBand::from(text);
+    let near = format!("{} nm", middle(30) + 3.0);
+    // The second band of the second file, the third and the second one of the first file.
+    let found = chosen(&[text("5"), text("channel 100"), text(&near)]).unwrap();
+    assert_eq!(found, [200, 100, 30].map(|band| f32::from(value(1, band))));
+    for (wanted, parts) in [
+        (vec![text("6"), text("1")], ["one.tif", "there are 5 bands"]),
+        (vec![text("1"), text("2")], ["two.tif", "must take a band of each file"]),
+        (vec![text("1"), text("channel 7"), text("4")], ["one.tif", "which are both its band 1"]),
+    ] {
+        let said = chosen(&wanted).unwrap_err().to_string();
+        assert!(parts.iter().all(|part| said.contains(part)), "{said}");
+    }
+    let broken = broken_reading_rules(&[text("2"), text("2")], 3, None, Some(7.0));
+    let rules = ["`file_bands` must be one for each of the 3 `bands`, found `2`", "without repetition"];
+    assert!(
+        broken.len() == 2 && rules.iter().zip(&broken).all(|(rule, said)| said.contains(rule)),
+        "{broken:?}"
+    );
 }

@@ -171,7 +171,7 @@ fn a_number_for_each_pixel() {
         tif(&folder.path().join("heights").join(&name), 1, |_, x, y| gap(x, y));
     }
     let layout = "kind = \"pairs\"\nimages = \"images\"\ntargets = \"heights\"";
-    let data = dataset(folder.path(), "regression", "[\"height\"]", layout);
+    let data = dataset(folder.path(), "regression", "[\"height\"]\ntarget_unit = \"m\"", layout);
     let training = Training { loss: vec![Loss::Huber], accumulate: 2, ..Training::new(8, 2, 1e-3) };
     let mut task = plan(&data, &folder.path().join("out"), Task::Regression, &["height"], training);
     specialist(&mut task).target = Some(TargetScale { offset: 106.0, scale: 15.0, unit: "m".to_owned() });
@@ -181,6 +181,9 @@ fn a_number_for_each_pixel() {
     assert!(metric(&events, "rmse") < 11.0, "{:?}", events.last());
     let head = head(folder.path(), &data, Task::Regression);
     assert!(head < 12.0, "{head}");
+    let file: HeadFile =
+        serde_json::from_slice(&fs::read(folder.path().join("head/head.json")).unwrap()).unwrap();
+    assert_eq!(file.target.unwrap().unit, "m", "as the data set says");
 }
 
 #[test]

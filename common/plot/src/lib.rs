@@ -17,7 +17,7 @@ use plotters::style::{Color as _, HSLColor};
 
 pub use chart::{Series, bar_chart, line_chart};
 pub use heat::heat_map;
-pub use legend::{Legend, ValueRange};
+pub use legend::{Legend, ValueRange, quantity};
 pub use map::map_picture;
 pub use meaning::class_colours;
 pub use sheet::{Picture, sheet};

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 
 use eosfed_common::model::{MAX_BANDS, Task};
-use eosfed_common::printable::{MAX_NAME, Printable};
+use eosfed_common::printable::{MAX_NAME, MAX_WORD, Printable};
 
 use super::pattern::{BAND, CLASS, Pattern};
 use super::valid::ValidRule;
-use super::{DatasetConfig, Layout, OneOrMany, SplitBy, SplitConfig};
-use crate::geotiff::BaselineOffset;
+use super::{DatasetConfig, FileBand, Layout, OneOrMany, SplitBy, SplitConfig};
+use crate::geotiff::{BaselineOffset, Complex};
 
 /// Broken rules as sentences.
 #[derive(Default)]
@@ -51,6 +51,21 @@ pub(super) fn problems(config: &DatasetConfig) -> Vec<String> {
     report.0
 }
 
+/// Every rule of `dataset.toml` that words on how files are read break, where no `dataset.toml` says them: the chosen bands of
+/// files for so many names of bands, what complex numbers become, and the number that marks missing pixels.
+#[must_use]
+pub fn broken_reading_rules(
+    chosen: &[FileBand],
+    bands: usize,
+    becomes: Option<Complex>,
+    nodata: Option<f64>,
+) -> Vec<String> {
+    let mut report = Report::default();
+    file_bands(chosen, bands, &mut report);
+    complex(becomes, nodata, &mut report);
+    report.0
+}
+
 fn distinct(list: &[String]) -> bool {
     list.iter().collect::<BTreeSet<_>>().len() == list.len()
 }
@@ -70,13 +85,7 @@ fn bands(config: &DatasetConfig, report: &mut Report) {
         "1 to {MAX_BANDS} names, or `sensor` given; of files with more bands, `file_bands` takes some"
     );
     report.rule((1..=MAX_BANDS).contains(&bands.len()), "bands", rule, bands.len());
-    let chosen = &config.file_bands;
-    let as_many = chosen.is_empty() || chosen.len() == bands.len();
-    report.rule(as_many, "file_bands", format!("one for each of the {} `bands`", bands.len()), chosen.len());
-    let repeated = (1..chosen.len()).find(|at| chosen[..*at].contains(&chosen[*at]));
-    if let Some(at) = repeated {
-        report.rule(false, "file_bands", "without repetition", &chosen[at]);
-    }
+    file_bands(&config.file_bands, bands.len(), report);
     if let Some(bad) = bands.iter().find(|name| !is_band(name)) {
         report.rule(false, "bands", "of letters, digits and `_`, at most 32", bad.escape_debug());
     }
@@ -87,6 +96,20 @@ fn bands(config: &DatasetConfig, report: &mut Report) {
         report.rule(positive(info.wavelength_um), "band_info.wavelength_um", "above 0", name);
         report.rule(positive(info.gsd_m), "band_info.gsd_m", "above 0", name);
     }
+}
+
+fn file_bands(chosen: &[FileBand], bands: usize, report: &mut Report) {
+    let as_many = chosen.is_empty() || chosen.len() == bands;
+    report.rule(as_many, "file_bands", format!("one for each of the {bands} `bands`"), chosen.len());
+    let repeated = (1..chosen.len()).find(|at| chosen[..*at].contains(&chosen[*at]));
+    if let Some(at) = repeated {
+        report.rule(false, "file_bands", "without repetition", &chosen[at]);
+    }
+}
+
+fn complex(complex: Option<Complex>, nodata: Option<f64>, report: &mut Report) {
+    let marker = nodata.filter(|marker| complex.is_some() && *marker != 0.0);
+    report.rule(marker.is_none(), "nodata", "0 or absent beside `complex`", marker.unwrap_or_default());
 }
 
 fn classes(config: &DatasetConfig, report: &mut Report) {
@@ -116,6 +139,11 @@ fn classes(config: &DatasetConfig, report: &mut Report) {
         "absent unless the task is `regression`",
         task,
     );
+    let Some(unit) = &config.target_unit else { return };
+    report.rule(regression, "target_unit", "absent unless the task is `regression`", task);
+    if let Err(error) = Printable::parse(unit, 1..=MAX_WORD) {
+        report.0.push(format!("`target_unit`: {error}"));
+    }
 }
 
 fn numbers(config: &DatasetConfig, report: &mut Report) {
@@ -131,8 +159,7 @@ fn numbers(config: &DatasetConfig, report: &mut Report) {
     }
     let once = config.file_scaling.is_none() || !remove;
     report.rule(once, "baseline_offset", "`keep` or absent where `file_scaling` is given", "remove");
-    let marker = config.nodata.filter(|marker| config.complex.is_some() && *marker != 0.0);
-    report.rule(marker.is_none(), "nodata", "0 or absent beside `complex`", marker.unwrap_or_default());
+    complex(config.complex, config.nodata, report);
     report.rule((0.0..=1.0).contains(share), "max_corrupt_share", "between 0 and 1", share);
 }
 

@@ -15,11 +15,35 @@ pub enum FileBand {
     Text(String),
 }
 
+/// As in a list on a command line: digits are a number, all else is text.
+impl From<&str> for FileBand {
+    fn from(text: &str) -> Self {
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        match text.parse() {
+            Ok(number) if digits => Self::Number(number),
+            _ => Self::Text(text.to_owned()),
+        }
+    }
+}
+
 impl fmt::Display for FileBand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Number(number) => write!(f, "{number}"),
             Self::Text(text) => write!(f, "{}", text.escape_debug()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_are_a_number_and_all_else_is_text() {
+        assert_eq!(FileBand::from("16"), FileBand::Number(16));
+        for text in ["B03", "665 nm", "+1", "-1", "", "99999999999"] {
+            assert_eq!(FileBand::from(text), FileBand::Text(text.to_owned()));
         }
     }
 }

@@ -15,6 +15,7 @@ use eosfed_common::model::{NamedBand, Task};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use check::broken_reading_rules;
 pub use file_band::FileBand;
 pub use layout::{Layout, OneOrMany, Where};
 pub(crate) use pattern::{BAND, CLASS, Parts, Pattern};
@@ -119,6 +120,11 @@ pub struct DatasetConfig {
     /// Pixels of a target raster with this value have no target, besides those that the file declares.
     #[schemars(extend("x-rule" = "only for regression"))]
     pub target_nodata: Option<f64>,
+    /// The unit of the target, for people: it is beside the values of pictures, of scores and of maps, and goes with heads that
+    /// are trained on this data set by `eosfed-trainer fit`. In jobs, the plan says it (`model.target.unit`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-rule" = "1 to 64 printable bytes; only for regression"))]
+    pub target_unit: Option<String>,
     /// The factor of pixel values.
     #[serde(default = "one")]
     #[schemars(extend("x-rule" = "finite, not 0"))]
@@ -188,11 +194,17 @@ impl DatasetConfig {
         }
     }
 
-    /// This without the colours of classes, which say nothing of the samples: what was found out about them stays true
-    /// when a colour changes.
+    /// This without the colours of classes and the unit of the target, which say nothing of the samples: what was found out
+    /// about them stays true when those change.
     #[must_use]
-    pub(crate) fn without_colours(&self) -> Self {
-        Self { class_colours: ClassColours::default(), ..self.clone() }
+    pub(crate) fn without_looks(&self) -> Self {
+        Self { class_colours: ClassColours::default(), target_unit: None, ..self.clone() }
+    }
+
+    /// The unit of the target; empty if it has none.
+    #[must_use]
+    pub fn unit(&self) -> &str {
+        self.target_unit.as_deref().unwrap_or_default()
     }
 
     /// What may be a mistake, as sentences.
@@ -326,12 +338,35 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_of_samples_does_not_depend_on_colours() {
+    fn what_is_known_of_samples_does_not_depend_on_colours_and_units() {
         let plain = load(GOOD).unwrap();
         let coloured = GOOD.replace("[layout]", "class_colours = { water = \"#0000ff\" }\n[layout]");
-        assert_eq!(load(&coloured).unwrap().without_colours(), plain);
+        assert_eq!(load(&coloured).unwrap().without_looks(), plain);
         let text = serde_json::to_string(&plain).unwrap();
-        assert!(!text.contains("class_colours"), "as an earlier version writes it: {text}");
+        let new = ["class_colours", "target_unit"];
+        assert!(!new.iter().any(|key| text.contains(key)), "as an earlier version writes it: {text}");
+        let regression =
+            GOOD.replace("segmentation", "regression").replace("\"forest\", \"water\"", "\"height\"");
+        let with = |unit: &str| load(&regression.replace("[layout]", &format!("{unit}\n[layout]")));
+        let found = with("target_unit = \"t/ha\"").unwrap();
+        assert_eq!((found.unit(), found.without_looks()), ("t/ha", with("").unwrap()));
+    }
+
+    #[test]
+    fn a_unit_can_be_shown_and_is_of_a_target() {
+        let with = |task: &str, unit: &str| {
+            let text = GOOD.replace("[layout]", &format!("target_unit = \"{unit}\"\n[layout]"));
+            load(&text.replace("segmentation", task).replace("\"forest\", \"water\"", "\"height\""))
+        };
+        for (unit, part) in [("", "1 to 64 bytes"), ("\\u001b[2J", "control characters")] {
+            let said = with("regression", unit).unwrap_err().to_string();
+            assert!(
+                said.contains("dataset.toml") && said.contains("`target_unit`") && said.contains(part),
+                "{said}"
+            );
+        }
+        let said = load(&GOOD.replace("[layout]", "target_unit = \"m\"\n[layout]")).unwrap_err().to_string();
+        assert!(said.contains("`target_unit` must be absent unless the task is `regression`"), "{said}");
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //! few hundred.
 
 use crate::config::FileBand;
-use crate::geotiff::{BandName, wavelength};
+use crate::error::DataError;
+use crate::geotiff::{BandName, GeoTiff, wavelength};
 
 /// How far the middle of a band may be from the wavelength that is asked for, in nanometres. The bands of imaging
 /// spectrometers are 5 to 12 nm apart.
@@ -26,6 +27,70 @@ pub(crate) fn choose(wanted: &[FileBand], names: &[BandName]) -> Result<Vec<usiz
         found.push(at);
     }
     Ok(found)
+}
+
+/// What is taken of one file of a stack.
+pub(super) struct Taken {
+    /// Which bands of the stack it has.
+    pub(super) bands: Vec<usize>,
+    /// What they are in the file, if not all in their order.
+    pub(super) chosen: Option<Vec<usize>>,
+}
+
+/// Why bands cannot be taken.
+pub(super) enum Refusal {
+    /// One is not there, or it is unclear which is meant.
+    Band(String),
+    /// None is of the file with this number.
+    Unused(usize),
+}
+
+/// What is taken of each file of a stack for the wanted bands; `files` is what each file says of its bands.
+///
+/// # Errors
+/// If a band is not there or not clear, or if a file has none of them.
+pub(super) fn taken(wanted: &[FileBand], files: &[Vec<BandName>]) -> Result<Vec<Taken>, Refusal> {
+    let chosen = choose(wanted, &files.concat()).map_err(Refusal::Band)?;
+    let mut before = 0;
+    let of_file = |(at, names): (usize, &Vec<BandName>)| {
+        let own = before..before + names.len();
+        before = own.end;
+        let bands: Vec<usize> = (0..wanted.len()).filter(|band| own.contains(&chosen[*band])).collect();
+        if bands.is_empty() {
+            return Err(Refusal::Unused(at));
+        }
+        let chosen = bands.iter().map(|band| chosen[*band] - own.start).collect();
+        Ok(Taken { bands, chosen: Some(chosen) })
+    };
+    files.iter().enumerate().map(of_file).collect()
+}
+
+/// Where each band of a stack is among those that its files give one after the other.
+pub(super) fn places(taken: &[Taken]) -> Vec<usize> {
+    let together: Vec<usize> = taken.iter().flat_map(|taken| taken.bands.iter().copied()).collect();
+    let place = |band: usize| together.iter().position(|other| *other == band);
+    (0..together.len()).filter_map(place).collect()
+}
+
+/// Lets files whose bands are stacked read the wanted ones only. Gives the place of each wanted band among those that the
+/// files then give one after the other.
+///
+/// # Errors
+/// If a band is not there or not clear, or if a file has none of them.
+pub fn choose_bands(wanted: &[FileBand], files: &mut [GeoTiff]) -> Result<Vec<usize>, DataError> {
+    let names: Vec<Vec<BandName>> = files.iter().map(GeoTiff::name_of_each_band).collect();
+    let taken = taken(wanted, &names).map_err(|refusal| match refusal {
+        Refusal::Band(reason) => DataError::file(files[0].path(), reason),
+        Refusal::Unused(at) => {
+            let reason =
+                "`file_bands` must take a band of each file of a scene, found none of this one; leave it out";
+            DataError::file(files[at].path(), reason)
+        }
+    })?;
+    for (file, Taken { chosen, .. }) in files.iter_mut().zip(&taken) {
+        chosen.iter().for_each(|chosen| file.choose(chosen));
+    }
+    Ok(places(&taken))
 }
 
 fn position(band: &FileBand, names: &[BandName]) -> Result<usize, String> {

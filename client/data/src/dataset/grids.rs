@@ -39,7 +39,7 @@ impl Header {
 
     /// In metres, if the file has it.
     pub(super) fn ground_sampling_distance(&self) -> Option<f64> {
-        self.reference.as_ref()?.ground_sampling_distance()
+        self.reference.as_ref()?.ground_sampling_distance(self.size)
     }
 }
 

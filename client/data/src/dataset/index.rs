@@ -60,7 +60,7 @@ impl Dataset {
     /// The file in which the tiles of this data set are remembered.
     pub(super) fn index_file(&self, folder: &Path) -> PathBuf {
         let path = self.path.to_string_lossy();
-        folder.join(format!("{}.tiles", digest_of(&(path, self.config.without_colours())).to_hex()))
+        folder.join(format!("{}.tiles", digest_of(&(path, self.config.without_looks())).to_hex()))
     }
 
     /// What is wrong with the data set as a whole as it is remembered, or as it is found now.

@@ -49,6 +49,7 @@ use valid::Valid;
 
 pub(crate) use baseline::joined as joined_notes;
 pub(crate) use choice::choose;
+pub use choice::choose_bands;
 pub use chunks::Chunks;
 pub(crate) use imagery::ImageryRange;
 pub(crate) use leakage::EqualPixels;
@@ -223,7 +224,7 @@ impl Dataset {
     pub fn inventory(&self) -> Digest {
         let samples: Vec<_> =
             self.entries.iter().map(|entry| (entry.split.name(), entry.key.as_str())).collect();
-        digest_of(&(self.config.without_colours(), samples))
+        digest_of(&(self.config.without_looks(), samples))
     }
 
     /// Width and height of the first sample of a part whose files can be opened; the trainer compares all of them.

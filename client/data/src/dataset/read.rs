@@ -200,6 +200,7 @@ impl Dataset {
 impl Scene {
     /// In metres, if the file has it.
     fn ground_sampling_distance(&self) -> Option<f64> {
-        self.dates[0].reference.as_ref()?.ground_sampling_distance()
+        let Raster { width, height, reference, .. } = &self.dates[0];
+        reference.as_ref()?.ground_sampling_distance([*width, *height])
     }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Dataset;
-use super::choice::choose;
+use super::choice::{Refusal, Taken, places, taken};
 use super::grids::{Anchor, Header, Pair};
 use super::readers::WindowReader;
 use crate::error::DataError;
@@ -31,14 +31,6 @@ pub(super) struct StackPlan {
     order: Option<Vec<usize>>,
 }
 
-/// What is taken of one file.
-struct Taken {
-    /// Which bands of the stack it has.
-    bands: Vec<usize>,
-    /// What they are in the file, if not all in their order.
-    chosen: Option<Vec<usize>>,
-}
-
 impl Dataset {
     /// Compares the files of a stack.
     ///
@@ -55,7 +47,7 @@ impl Dataset {
         let [width, height] = headers[finest].size;
         let anchor = Anchor { path: &paths[finest], grid: headers[finest].grid() };
         let mut layers = Vec::with_capacity(headers.len());
-        let together: Vec<usize> = taken.iter().flat_map(|taken| taken.bands.iter().copied()).collect();
+        let places = places(&taken);
         for ((header, path), Taken { bands, chosen }) in headers.iter().zip(paths).zip(taken) {
             let grid = header.grid();
             let [w, h] = header.size;
@@ -77,11 +69,9 @@ impl Dataset {
             layers.push(Layer { size: [w, h], covered: Some((anchor.grid.pixels_of(&grid), by)), chosen });
         }
         notes.extend(self.baseline_note(paths, headers)?);
-        let sorted = together.is_sorted();
-        let place = |band: usize| together.iter().position(|other| *other == band);
-        let order = (!sorted).then(|| (0..together.len()).filter_map(place).collect());
         // The names of hundreds of bands are not kept for each of many scenes.
-        let finest = Header { bands: together.len(), names: Vec::new(), ..headers[finest].clone() };
+        let finest = Header { bands: places.len(), names: Vec::new(), ..headers[finest].clone() };
+        let order = (!places.is_sorted()).then_some(places);
         Ok(StackPlan { finest, layers, order })
     }
 
@@ -109,23 +99,15 @@ impl Dataset {
             };
             return Ok(headers.iter().map(whole).collect());
         }
-        let names: Vec<BandName> = headers.iter().flat_map(Header::name_of_each_band).collect();
-        let chosen = choose(&self.config.file_bands, &names)
-            .map_err(|reason| DataError::file(&paths[0], format!("{reason} (dataset.toml)")))?;
-        let mut before = 0;
-        let of_file = |(header, path): (&Header, &PathBuf)| {
-            let own = before..before + header.bands;
-            before = own.end;
-            let bands: Vec<usize> = (0..declared).filter(|band| own.contains(&chosen[*band])).collect();
-            if bands.is_empty() {
+        let names: Vec<Vec<BandName>> = headers.iter().map(Header::name_of_each_band).collect();
+        taken(&self.config.file_bands, &names).map_err(|refusal| match refusal {
+            Refusal::Band(reason) => DataError::file(&paths[0], format!("{reason} (dataset.toml)")),
+            Refusal::Unused(at) => {
                 let reason = "`file_bands` must take a band of each file of a sample, found none of this one; leave such files \
                               out of `layout`";
-                return Err(DataError::file(path, reason));
+                DataError::file(&paths[at], reason)
             }
-            let chosen = bands.iter().map(|band| chosen[*band] - own.start).collect();
-            Ok(Taken { bands, chosen: Some(chosen) })
-        };
-        headers.iter().zip(paths).map(of_file).collect()
+        })
     }
 
     /// How a file with these bands of the stack is resampled.

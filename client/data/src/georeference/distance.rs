@@ -18,11 +18,12 @@ const DEGREES: [u16; 2] = [9102, 9122];
 const WEB_MERCATOR: u16 = 3857;
 
 impl GeoReference {
-    /// The ground sampling distance in metres: the side of a square as large as a pixel. Nothing where
-    /// the file does not say the units of its coordinates.
+    /// The ground sampling distance in metres in the middle of an image of so many columns and rows: the side of a square as
+    /// large as a pixel. Nothing where the file does not say the units of its coordinates.
     #[must_use]
-    pub fn ground_sampling_distance(&self) -> Option<f64> {
-        let [a, b, _, d, e, y] = self.geotransform()?;
+    pub fn ground_sampling_distance(&self, size: [usize; 2]) -> Option<f64> {
+        let [a, b, _, d, e, _] = self.geotransform()?;
+        let y = self.middle(size)?;
         let side = (a * e - b * d).abs().sqrt();
         let metres = match keys::code(self, MODEL_TYPE)? {
             PROJECTED => side * self.metres_per_unit()? * self.projection_scale(y),
@@ -35,11 +36,12 @@ impl GeoReference {
         (metres.is_finite() && metres > 0.0).then_some(metres)
     }
 
-    /// Metres on the ground from one column to the next, as a scale bar of a picture has them. Nothing where the file
-    /// does not say the units of its coordinates.
+    /// Metres on the ground from one column to the next in the middle of an image of so many columns and rows, as a scale bar
+    /// of a picture has them. Nothing where the file does not say the units of its coordinates.
     #[must_use]
-    pub fn pixel_width(&self) -> Option<f64> {
-        let [a, _, _, d, _, y] = self.geotransform()?;
+    pub fn pixel_width(&self, size: [usize; 2]) -> Option<f64> {
+        let [a, _, _, d, _, _] = self.geotransform()?;
+        let y = self.middle(size)?;
         let metres = match keys::code(self, MODEL_TYPE)? {
             PROJECTED => a.hypot(d) * self.metres_per_unit()? * self.projection_scale(y),
             GEOGRAPHIC if keys::code(self, ANGULAR_UNITS).is_none_or(|units| DEGREES.contains(&units)) => {
@@ -48,6 +50,12 @@ impl GeoReference {
             _ => return None,
         };
         (metres.is_finite() && metres > 0.0).then_some(metres)
+    }
+
+    /// The second coordinate of the middle of an image: its latitude, in a geographic system.
+    fn middle(&self, [columns, rows]: [usize; 2]) -> Option<f64> {
+        let [_, _, _, d, e, y] = self.geotransform()?;
+        Some(y + (d * columns as f64 + e * rows as f64) / 2.0)
     }
 
     fn metres_per_unit(&self) -> Option<f64> {
@@ -85,7 +93,7 @@ mod tests {
     }
 
     fn metres(reference: &GeoReference) -> Option<f64> {
-        reference.ground_sampling_distance().map(|metres| (metres * 1000.0).round() / 1000.0)
+        reference.ground_sampling_distance([0, 0]).map(|metres| (metres * 1000.0).round() / 1000.0)
     }
 
     #[test]
@@ -103,8 +111,9 @@ mod tests {
 
     #[test]
     fn a_scale_bar_has_the_width_of_pixels() {
-        let width =
-            |reference: &GeoReference| reference.pixel_width().map(|metres| (metres * 1e3).round() / 1e3);
+        let width = |reference: &GeoReference| {
+            reference.pixel_width([0, 0]).map(|metres| (metres * 1e3).round() / 1e3)
+        };
         let projected = [(MODEL_TYPE, PROJECTED), (LINEAR_UNITS, 9001)];
         let mut utm = reference(28.5, [630_000.0, 230_000.0], &projected);
         assert_eq!(width(&utm), Some(28.5));
@@ -114,6 +123,22 @@ mod tests {
         let degrees = reference(0.001, [7.0, 60.0], &[(MODEL_TYPE, GEOGRAPHIC)]);
         assert_eq!(width(&degrees), Some(55.66));
         assert_eq!(width(&reference(10.0, [0.0, 0.0], &[])), None);
+    }
+
+    #[test]
+    fn distances_are_those_in_the_middle_of_an_image() {
+        let degrees = reference(0.001, [7.0, 60.5], &[(MODEL_TYPE, GEOGRAPHIC)]);
+        let middle = reference(0.001, [7.0, 60.0], &[(MODEL_TYPE, GEOGRAPHIC)]);
+        let tall = [400, 1000];
+        assert_eq!(degrees.ground_sampling_distance(tall), middle.ground_sampling_distance([0, 0]));
+        assert_eq!(degrees.pixel_width(tall), middle.pixel_width([0, 0]));
+        assert!(degrees.pixel_width([0, 0]) < degrees.pixel_width(tall));
+        let metres = [(MODEL_TYPE, PROJECTED), (LINEAR_UNITS, 9001)];
+        assert_eq!(reference(10.0, [0.0, 9e6], &metres).ground_sampling_distance(tall), Some(10.0));
+        let mercator = [(MODEL_TYPE, PROJECTED), (PROJECTED_SYSTEM, WEB_MERCATOR), (LINEAR_UNITS, 9001)];
+        let north = reference(10.0, [0.0, 8_399_737.89 + 5000.0], &mercator);
+        assert_eq!(north.ground_sampling_distance([4, 1000]).map(f64::round), Some(5.0));
+        assert!(north.ground_sampling_distance([0, 0]) < north.ground_sampling_distance([4, 1000]));
     }
 
     #[test]
@@ -149,7 +174,8 @@ mod tests {
             None
         );
         assert_eq!(
-            GeoReference { pixel_scale: vec![1.0], ..GeoReference::default() }.ground_sampling_distance(),
+            GeoReference { pixel_scale: vec![1.0], ..GeoReference::default() }
+                .ground_sampling_distance([0, 0]),
             None
         );
     }

@@ -265,7 +265,7 @@ impl Tags<'_, '_> {
             let sentence = format!(
                 "tag 339 (SampleFormat) must be of real numbers unless it is said what complex ones become, found {found} of \
                  {bits} bits; in a data set, write `complex = \"amplitude\"` or `complex = \"decibels\"` in dataset.toml for \
-                 its images"
+                 its images, and for a map `predict --complex decibels` or `amplitude`"
             );
             return Err(Refused::complex(sentence));
         }

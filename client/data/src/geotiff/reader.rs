@@ -68,6 +68,23 @@ impl GeoTiff {
         Self::open_as(Role::Image, path, limits, Numbers { complex: Some(complex), ..Numbers::default() })
     }
 
+    /// Opens an image of which the words of `dataset.toml` are known: what complex numbers become, a number that marks missing
+    /// pixels, and the scale and offset that are applied later, which the file may state too.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_described(
+        path: &Path,
+        limits: &Limits,
+        complex: Option<Complex>,
+        nodata: Option<f64>,
+        applied_later: Scaling,
+    ) -> Result<Self, DataError> {
+        let nodata = nodata.map(|value| value as f32);
+        let numbers = Numbers { complex, nodata, applied_later, ..Numbers::default() };
+        Self::open_as(Role::Image, path, limits, numbers)
+    }
+
     pub(crate) fn open_as(
         role: Role,
         path: &Path,
@@ -155,6 +172,17 @@ impl GeoTiff {
     /// What it says of each of its bands; empty if it says nothing of any.
     pub(crate) fn names(&self) -> &[BandName] {
         &self.names
+    }
+
+    /// What it says of each of its bands, also where that is nothing.
+    pub(crate) fn name_of_each_band(&self) -> Vec<BandName> {
+        let mut names = self.names.clone();
+        names.resize(self.bands(), BandName::default());
+        names
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.source.path()
     }
 
     /// Reads these of its bands only, in this order; they must be there.

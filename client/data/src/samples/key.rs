@@ -21,7 +21,7 @@ pub(super) fn of_part(dataset: &Dataset, split: Split, bands: &[String], entries
     };
     add(FORMAT.as_bytes());
     add(dataset.path().as_os_str().as_encoded_bytes());
-    add(digest_of(&(dataset.config().without_colours(), split.name(), bands)).to_hex().as_bytes());
+    add(digest_of(&(dataset.config().without_looks(), split.name(), bands)).to_hex().as_bytes());
     let mut last = None;
     for entry in entries {
         add(dataset.key(*entry).as_bytes());

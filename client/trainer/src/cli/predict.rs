@@ -1,13 +1,15 @@
 //! `eosfed-trainer predict`.
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use eosfed_common::bands::Sensor;
 use eosfed_common::counted::counted;
 use eosfed_common::outln;
 use eosfed_common::stdout::print_warning;
+use eosfed_data::{Complex, FileBand};
 use eosfed_trainer::ensemble::{self, PredictOptions, PredictReport, Scenes, ScenesReport, Several};
 
 use super::arguments::{ComputeArguments, Format};
@@ -15,7 +17,7 @@ use super::output::{advance, print_json, progress_bar};
 
 /// Map a whole scene, or many, with a trained head.
 ///
-/// Writes a GeoTIFF with overviews, with the georeference and the pixels of the scene: classes with a colour
+/// Writes a Cloud Optimized GeoTIFF, with the georeference and the pixels of the scene: classes with a colour
 /// table, or values. Names and colours of classes are in a file beside it, MAP.aux.xml, for GDAL and QGIS. Areas
 /// of classes are printed where the scene has a georeference.
 ///
@@ -40,6 +42,8 @@ use super::output::{advance, print_json, progress_bar};
 ///   eosfed-trainer predict --head heads/all --scenes scenes --sensor sentinel2_l2a --scale 0.0001 --output maps
 ///   eosfed-trainer predict --head heads/all --image scene.tif --sensor sentinel2_l2a --scale 0.0001 --output map.tif
 ///   eosfed-trainer predict --head heads/all --image s2.tif --image s1.tif --bands B02,B03,B04,B08,VV,VH --output map.tif
+///   eosfed-trainer predict --head heads/all --image cube.tif --bands red,nir --file-bands "665 nm,842 nm" --output map.tif
+///   eosfed-trainer predict --head heads/ice --image slc.tif --bands VV,VH --complex decibels --output map.tif
 ///   eosfed-trainer predict --head heads/landuse --image scene.tif --sensor sentinel2_l2a --overlap 48 --output map.tif
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
@@ -62,13 +66,20 @@ pub(super) struct PredictArguments {
     /// Product that the image is of; it determines the bands.
     #[arg(long)]
     sensor: Option<Sensor>,
+    /// The bands of the files that the named ones are, joined by commas, as `file_bands` of dataset.toml: numbers from 1,
+    /// descriptions or wavelengths (`665 nm`). Of several files, numbers count through all of them. Default: all bands.
+    #[arg(long, value_delimiter = ',', value_parser = |text: &str| Ok::<_, Infallible>(FileBand::from(text.trim())))]
+    file_bands: Vec<FileBand>,
+    /// What complex numbers of files become, as `complex` of dataset.toml. Default: such files are refused.
+    #[arg(long, value_enum)]
+    complex: Option<ComplexArgument>,
     /// Factor that pixel values are multiplied by, as in dataset.toml.
     #[arg(long, default_value_t = 1.0)]
     scale: f64,
     /// Number that is added after scaling.
     #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
     offset: f64,
-    /// Value of pixels without data.
+    /// Value of pixels without data; beside --complex, 0 only: an amplitude of 0.
     #[arg(long, allow_negative_numbers = true)]
     nodata: Option<f64>,
     /// Side of a window in pixels; a multiple of 32 unless the head resizes its images. Default: the
@@ -102,6 +113,24 @@ pub(super) struct PredictArguments {
     compute: ComputeArguments,
 }
 
+/// What complex numbers become.
+#[derive(Clone, Copy, ValueEnum)]
+enum ComplexArgument {
+    /// The amplitude.
+    Amplitude,
+    /// 20 times the decimal logarithm of the amplitude; no data where that is 0.
+    Decibels,
+}
+
+impl From<ComplexArgument> for Complex {
+    fn from(argument: ComplexArgument) -> Self {
+        match argument {
+            ComplexArgument::Amplitude => Self::Amplitude,
+            ComplexArgument::Decibels => Self::Decibels,
+        }
+    }
+}
+
 impl PredictArguments {
     fn options(&self) -> PredictOptions {
         let mut images = vec![self.images.clone()];
@@ -113,6 +142,8 @@ impl PredictArguments {
             release: self.release.clone(),
             images,
             bands: self.band_names(),
+            file_bands: self.file_bands.clone(),
+            complex: self.complex.map(Complex::from),
             scale: self.scale,
             offset: self.offset,
             nodata: self.nodata,

@@ -29,6 +29,9 @@ pub enum EnsembleError {
     /// The choice of encoders does not fit the data.
     #[error("--encoders: {0}")]
     Choice(String),
+    /// What is said of the files of a scene breaks rules.
+    #[error("as in dataset.toml, {0}")]
+    Reading(String),
     /// A file of the release or of a head is missing, damaged or not what it should be.
     #[error("{file}: {reason}")]
     File {

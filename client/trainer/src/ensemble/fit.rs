@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use eosfed_common::files::write_atomically;
 use eosfed_common::head::{HeadFile, HeadTraining, Imagery};
-use eosfed_common::model::{BandRule, Composition, DecoderChannels, Method, Selection, initial_tensors};
+use eosfed_common::model::{
+    BandRule, Composition, DecoderChannels, Method, Selection, TargetScale, initial_tensors,
+};
 use eosfed_common::plan::Training;
 use eosfed_common::task::DecodedSamples;
 use eosfed_data::{PartFacts, SampleSource, Split};
@@ -110,7 +112,9 @@ pub fn fit(
     head.samples = source.len();
     head.imagery = facts.imagery;
     head.statistics = train::known(facts);
-    head.target = facts.target.as_ref().map(scale_of);
+    let unit = parts.dataset().config().unit();
+    head.target =
+        facts.target.as_ref().map(|moments| TargetScale { unit: unit.to_owned(), ..scale_of(moments) });
     let extractor = FeatureExtractor::load(&release, &head, device)?;
     let data = StreamedDataset::new(source, preprocessing(&head), head.task, device)?;
     let counts = data.counts_for(&training)?;

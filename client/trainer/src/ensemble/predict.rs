@@ -18,15 +18,15 @@ mod outputs;
 mod pipeline;
 mod plan;
 mod preview;
+mod room;
 mod scale;
 mod scene;
 mod scenes;
 mod windows;
 
 use eosfed_common::head::HeadFile;
-use eosfed_common::model::TargetScale;
-use eosfed_data::{GeoReference, MapBand, MapKind, MapLayout};
-use eosfed_plot::{class_colours, map_picture};
+use eosfed_data::{MapBand, MapKind, MapLayout};
+use eosfed_plot::{class_colours, map_picture, quantity};
 use tch::Device;
 
 use self::decision::{Counts, Decision, THRESHOLD};
@@ -59,6 +59,7 @@ pub fn predict_scene(
     device: Device,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<PredictReport, EnsembleError> {
+    options.check()?;
     let head = HeadModel::open(&options.head, options.release.as_deref(), device)?;
     map_scene(&head, options, device, progress)
 }
@@ -78,12 +79,6 @@ fn kind(head: &HeadFile, decision: Decision, colours: &[[u8; 3]]) -> MapKind {
         }),
         (Decision::Class | Decision::Value, _) => MapKind::Classes(colours.to_vec()),
     }
-}
-
-/// What the values of a map are, with their unit.
-fn quantity(head: &HeadFile, target: &TargetScale) -> String {
-    let name = head.classes.first().map_or("value", String::as_str);
-    if target.unit.is_empty() { name.to_owned() } else { format!("{name} ({})", target.unit) }
 }
 
 /// Why a map has no second file.
@@ -117,6 +112,7 @@ fn map_scene(
     let kind = kind(&head.file, decision, &colours);
     let layout =
         MapLayout { width: scene.width, height: scene.height, kind, reference: scene.reference().cloned() };
+    room::check(options, &layout)?;
     let every = scene.width.max(scene.height).div_ceil(PREVIEW);
     let plan = Plan::new(scene.width, scene.height, windows);
     let likeness = Likeness::look(&mut scene, (&plan, windows), head, &scale, options)?;
@@ -147,11 +143,13 @@ fn map_scene(
         Decision::Value | Decision::Several(_) => attributes::remove(&options.output)?,
     }
     if let Some(path) = &options.preview {
-        let metres =
-            scene.reference().and_then(GeoReference::pixel_width).map(|metres| metres * every as f64);
+        let metres = scene.pixel_width().map(|metres| metres * every as f64);
         let classes = head.file.classes.iter().cloned().zip(colours.iter().copied()).collect();
         let (legend, colours) = match &head.file.target {
-            Some(target) => (mapping.preview.of_values(quantity(&head.file, target)), None),
+            Some(target) => {
+                let name = head.file.classes.first().map_or("value", String::as_str);
+                (mapping.preview.of_values(quantity(name, &target.unit)), None)
+            }
             None => (mapping.preview.of_classes(classes), Some(&colours[..])),
         };
         map_picture(path, &mapping.preview.picture(colours), &legend, metres)?;

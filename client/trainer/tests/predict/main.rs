@@ -7,6 +7,7 @@ mod common;
 
 mod colours;
 mod features;
+mod reading;
 mod several;
 
 use std::fs;
@@ -48,6 +49,8 @@ fn whole(folder: &Path, head: &Path) -> PredictOptions {
         release: None,
         images: vec![vec![folder.join("scene.tif")]],
         bands: vec!["nir".to_owned(), "red".to_owned()],
+        file_bands: Vec::new(),
+        complex: None,
         scale: 1.0,
         offset: 0.0,
         nodata: None,

@@ -3,7 +3,7 @@
 
 use eosfed_common::head::Imagery;
 use eosfed_common::model::NamedBand;
-use eosfed_data::{BandSurvey, Sample, Scaling, Target};
+use eosfed_data::{BandSurvey, Sample, Target};
 
 use super::options::PredictOptions;
 use super::plan::Plan;
@@ -46,7 +46,7 @@ impl Likeness {
         let bands: Vec<NamedBand> = head.bands().iter().map(|band| NamedBand::of(band)).collect();
         let mut survey = BandSurvey::new(bands, samples.len() * head.file.task.dates());
         samples.iter().for_each(|sample| survey.add(sample));
-        let surveyed = survey.finish(Scaling { scale: options.scale, offset: options.offset });
+        let surveyed = survey.finish(options.scaling());
         unlike.extend(surveyed.report.contradictions().map(ToString::to_string));
         // The scale was compared above, as windows see it.
         let seen = Seen::surveyed(&surveyed, Imagery::default(), None);

@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
+use eosfed_data::{Complex, FileBand, Scaling, broken_reading_rules};
 use serde::Serialize;
 
 use super::scale::Scale;
+use crate::ensemble::error::EnsembleError;
 
 /// What to map, and how.
 #[derive(Debug, Clone)]
@@ -17,6 +19,10 @@ pub struct PredictOptions {
     pub images: Vec<Vec<PathBuf>>,
     /// Names of the stacked bands, in order.
     pub bands: Vec<String>,
+    /// The bands of the files that `bands` are, as in `dataset.toml`; empty: all of them in their order.
+    pub file_bands: Vec<FileBand>,
+    /// What complex numbers become; `None`: files with them are refused.
+    pub complex: Option<Complex>,
     /// Factor that pixel values are multiplied by.
     pub scale: f64,
     /// Number that is added after scaling.
@@ -38,6 +44,20 @@ pub struct PredictOptions {
 }
 
 impl PredictOptions {
+    /// Checks what is said of the files before any of them is opened.
+    ///
+    /// # Errors
+    /// With each rule of `dataset.toml` that it breaks.
+    pub(super) fn check(&self) -> Result<(), EnsembleError> {
+        let broken = broken_reading_rules(&self.file_bands, self.bands.len(), self.complex, self.nodata);
+        if broken.is_empty() { Ok(()) } else { Err(EnsembleError::Reading(broken.join("; "))) }
+    }
+
+    /// What is done to the values of the files.
+    pub(super) const fn scaling(&self) -> Scaling {
+        Scaling { scale: self.scale, offset: self.offset }
+    }
+
     /// The file with the probability of each pixel's class, beside the map: `map.tif` has `map.confidence.tif`.
     #[must_use]
     pub fn confidence(&self) -> Option<PathBuf> {

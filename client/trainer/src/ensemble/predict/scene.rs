@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use eosfed_data::{DataError, GeoReference, GeoTiff, Limits};
+use eosfed_data::{DataError, GeoReference, GeoTiff, Limits, choose_bands};
 
 use super::options::PredictOptions;
 use super::plan::Plan;
@@ -12,11 +12,15 @@ use crate::ensemble::head_model::HeadModel;
 
 /// The opened images.
 pub(super) struct Scene {
-    /// The files of each date, whose bands are stacked.
-    dates: Vec<Vec<GeoTiff>>,
+    dates: Vec<Date>,
     pub(super) width: usize,
     pub(super) height: usize,
-    /// Positions of the head's bands among the stacked ones.
+}
+
+/// The files of one date, whose bands are stacked.
+struct Date {
+    files: Vec<GeoTiff>,
+    /// Positions of the head's bands among those that the files give one after the other.
     positions: Vec<usize>,
 }
 
@@ -32,53 +36,40 @@ impl Scene {
             );
             return Err(EnsembleError::file(first, reason));
         }
-        let open = |path: &PathBuf| GeoTiff::open(path, &Limits::default());
-        let dates: Vec<Vec<GeoTiff>> = options
-            .images
-            .iter()
-            .map(|stack| stack.iter().map(open).collect())
-            .collect::<Result<_, DataError>>()?;
-        let width = dates[0][0].width();
-        let height = dates[0][0].height();
-        for (stack, paths) in dates.iter().zip(&options.images) {
-            let bands: usize = stack.iter().map(GeoTiff::bands).sum();
-            if bands != options.bands.len() {
-                let reason =
-                    format!("the bands {} are declared, found `{bands}` bands", options.bands.join(", "));
-                return Err(EnsembleError::file(&paths[0], reason));
-            }
-            for (file, path) in stack.iter().zip(paths) {
-                if (file.width(), file.height()) != (width, height)
-                    || file.reference() != dates[0][0].reference()
+        let dates: Vec<Date> =
+            options.images.iter().map(|paths| Date::open(paths, options, head)).collect::<Result<_, _>>()?;
+        let anchor = &dates[0].files[0];
+        let (width, height) = (anchor.width(), anchor.height());
+        for (date, paths) in dates.iter().zip(&options.images) {
+            for (file, path) in date.files.iter().zip(paths) {
+                if (file.width(), file.height()) != (width, height) || file.reference() != anchor.reference()
                 {
                     let reason = format!("must lie on the same grid as {}", first.display());
                     return Err(EnsembleError::file(path, reason));
                 }
             }
         }
-        let position = |band: &String| {
-            options.bands.iter().position(|there| there == band).ok_or_else(|| {
-                let reason = format!("the head needs band `{band}`; there are {}", options.bands.join(", "));
-                EnsembleError::file(first, reason)
-            })
-        };
-        let positions = head.bands().iter().map(position).collect::<Result<_, _>>()?;
-        Ok(Self { dates, width, height, positions })
+        Ok(Self { dates, width, height })
     }
 
     /// Channels of a window: the head's bands of all dates.
-    pub(super) const fn channels(&self) -> usize {
-        self.positions.len() * self.dates.len()
+    pub(super) fn channels(&self) -> usize {
+        self.dates.iter().map(|date| date.positions.len()).sum()
     }
 
     /// The georeference of the scene, if its first file has one.
     pub(super) fn reference(&self) -> Option<&GeoReference> {
-        self.dates[0][0].reference()
+        self.dates[0].files[0].reference()
     }
 
-    /// The ground sampling distance in metres, if the scene states it.
+    /// The ground sampling distance in metres in the middle of the scene, if it states it.
     pub(super) fn ground_sampling_distance(&self) -> Option<f64> {
-        self.reference()?.ground_sampling_distance()
+        self.reference()?.ground_sampling_distance([self.width, self.height])
+    }
+
+    /// Metres from one column to the next in the middle of the scene, if it states it.
+    pub(super) fn pixel_width(&self) -> Option<f64> {
+        self.reference()?.pixel_width([self.width, self.height])
     }
 
     /// Reads the values of the windows of each forward pass, in the order of the plan, until `give` says that no
@@ -110,21 +101,51 @@ impl Scene {
     ) -> Result<Vec<f32>, DataError> {
         let scale = options.scale as f32;
         let offset = options.offset as f32;
-        let nodata = options.nodata.map(|value| value as f32);
         let size = height * width;
-        let mut values = Vec::with_capacity(size * self.positions.len() * self.dates.len());
-        for stack in &mut self.dates {
+        let mut values = Vec::with_capacity(size * self.channels());
+        for Date { files, positions } in &mut self.dates {
             let mut bands = Vec::new();
-            for file in stack {
+            for file in files {
                 bands.extend(file.window(left, top, width, height)?);
             }
-            for position in &self.positions {
-                let band = &bands[position * size..(position + 1) * size];
-                let value =
-                    |value: &f32| if Some(*value) == nodata { f32::NAN } else { value * scale + offset };
-                values.extend(band.iter().map(value));
+            for position in positions {
+                let band = &bands[*position * size..][..size];
+                values.extend(band.iter().map(|value| value * scale + offset));
             }
         }
         Ok(values)
+    }
+}
+
+impl Date {
+    fn open(paths: &[PathBuf], options: &PredictOptions, head: &HeadModel) -> Result<Self, EnsembleError> {
+        let first = &paths[0];
+        let open = |path: &PathBuf| {
+            let PredictOptions { complex, nodata, .. } = options;
+            GeoTiff::open_described(path, &Limits::default(), *complex, *nodata, options.scaling())
+        };
+        let mut files: Vec<GeoTiff> = paths.iter().map(open).collect::<Result<_, DataError>>()?;
+        let places: Vec<usize> = if options.file_bands.is_empty() {
+            let found: usize = files.iter().map(GeoTiff::bands).sum();
+            if found != options.bands.len() {
+                let reason = format!(
+                    "the bands {} are declared, found `{found}` bands; name all, or take some of them by `--file-bands`",
+                    options.bands.join(", ")
+                );
+                return Err(EnsembleError::file(first, reason));
+            }
+            (0..found).collect()
+        } else {
+            choose_bands(&options.file_bands, &mut files)?
+        };
+        let position = |band: &String| {
+            let found = options.bands.iter().position(|there| there == band).map(|at| places[at]);
+            found.ok_or_else(|| {
+                let reason = format!("the head needs band `{band}`; there are {}", options.bands.join(", "));
+                EnsembleError::file(first, reason)
+            })
+        };
+        let positions = head.bands().iter().map(position).collect::<Result<_, _>>()?;
+        Ok(Self { files, positions })
     }
 }

@@ -9,7 +9,7 @@ use eosfed_common::colour::ClassColours;
 use eosfed_common::digest::Digest;
 use eosfed_common::files;
 use eosfed_common::head::HeadFile;
-use eosfed_data::has_ending;
+use eosfed_data::{Complex, FileBand, has_ending};
 use serde::{Deserialize, Serialize};
 use tch::Device;
 
@@ -119,6 +119,10 @@ struct Record {
     overlap: Option<usize>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     confidence: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    file_bands: Vec<FileBand>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    complex: Option<Complex>,
     #[serde(default, skip_serializing_if = "ClassColours::is_empty")]
     class_colours: ClassColours,
 }
@@ -135,6 +139,8 @@ impl Record {
             window: options.window,
             overlap: options.overlap,
             confidence: options.confidence,
+            file_bands: options.file_bands.clone(),
+            complex: options.complex,
             class_colours: head.class_colours.clone(),
         })
     }
@@ -190,6 +196,7 @@ pub fn predict_scenes(
     device: Device,
     progress: &mut dyn FnMut(usize, usize, usize),
 ) -> Result<ScenesReport, EnsembleError> {
+    options.check()?;
     let head = HeadModel::open(&options.head, options.release.as_deref(), device)?;
     Record::of(options, &head.file)?.keep(&options.output)?;
     let mut report = ScenesReport { unused: found.unused, ..ScenesReport::default() };
