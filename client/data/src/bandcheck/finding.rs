@@ -43,11 +43,11 @@ pub enum Rule {
     RadarUnit,
     /// Like polarisations must return more than crossed ones.
     RadarOrder,
-    /// Means of bands must be of the federation's magnitude.
+    /// Means of bands must be of the training's magnitude.
     MomentsScale,
-    /// Means of bands must not all be shifted against the federation's.
+    /// Means of bands must not all be shifted against the training's.
     MomentsOffset,
-    /// No other order of the names may fit the federation's moments clearly better.
+    /// No other order of the names may fit the training's moments clearly better.
     MomentsOrder,
 }
 

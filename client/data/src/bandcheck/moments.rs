@@ -1,4 +1,4 @@
-//! An institution's means and standard deviations against the federation's.
+//! Means and standard deviations here against those of a training: of a federation, of one institution, or of a head.
 //!
 //! Institutions see different land, so their moments differ, much more so than those of two random halves of
 //! one data set: over open sea the short-wave infrared has a twentieth of its mean over land. Only
@@ -29,7 +29,7 @@ impl From<&BandStatistics> for Moments {
 /// A factor that all bands share: the median band is off by at least the first (no land cover
 /// changes that much in the median), each by at least the second in the same direction.
 const COMMON_FACTOR: (f64, f64) = (30.0, 8.0);
-/// A difference that all bands share: at least this part of the federation's mean over bands, and
+/// A difference that all bands share: at least this part of the training's mean over bands, and
 /// varying between bands by at most this part of itself.
 const COMMON_DIFFERENCE: (f64, f64) = (0.3, 0.2);
 /// What another order must gain, in squared logarithms of ratios: absolutely, and as a part of the
@@ -42,11 +42,11 @@ const FEWEST_BANDS: usize = 4;
 /// Compares bands of the same name; others, and moments that are not finite, are left out. Both lists
 /// must be in the data set's unit after scaling.
 #[must_use]
-pub fn compare_moments(local: &[Moments], federated: &[Moments]) -> Vec<Finding> {
+pub fn compare_moments(local: &[Moments], learned: &[Moments]) -> Vec<Finding> {
     let finite = |moments: &Moments| moments.mean.is_finite() && moments.std.is_finite();
     let pairs: Vec<(&Moments, &Moments)> = local
         .iter()
-        .filter_map(|here| Some((here, federated.iter().find(|there| there.band == here.band)?)))
+        .filter_map(|here| Some((here, learned.iter().find(|there| there.band == here.band)?)))
         .filter(|(here, there)| finite(here) && finite(there))
         .collect();
     if let Some(finding) = decibels(&pairs) {
@@ -72,7 +72,7 @@ fn decibels(pairs: &[(&Moments, &Moments)]) -> Option<Finding> {
     let wrong: Vec<_> = pairs.iter().filter(differ).copied().collect();
     let (here, there) = wrong.first()?;
     let message = format!(
-        "bands must be in the federation's unit, but the mean of `{}` is {:.4} here and {:.4} there: one is in dB \
+        "bands must be in the training's unit, but the mean of `{}` is {:.4} here and {:.4} there: one is in dB \
          and the other is not; convert by 10 log10",
         here.band, here.mean, there.mean
     );
@@ -90,7 +90,7 @@ fn factor(pairs: &[(&Moments, &Moments)]) -> Option<Finding> {
     }
     let power = 10_f64.powf((-median / std::f64::consts::LN_10).round());
     let message = format!(
-        "means of bands must be of the federation's magnitude, but all are between {:.4} and {:.4} times as large \
+        "means of bands must be of the training's magnitude, but all are between {:.4} and {:.4} times as large \
          (median {:.4}): multiply `scale` and `offset` by {power}",
         ratios[0].exp(),
         ratios[ratios.len() - 1].exp(),
@@ -112,7 +112,7 @@ fn difference(pairs: &[(&Moments, &Moments)]) -> Option<Finding> {
         return None;
     }
     let message = format!(
-        "means of bands must not all be shifted, but they differ from the federation's by {mean:.4} on average, and \
+        "means of bands must not all be shifted, but they differ from the training's by {mean:.4} on average, and \
          by nearly the same in every band (standard deviation {spread:.4}): check `offset`"
     );
     Some(Finding::notice(Rule::MomentsOffset, &names(pairs), message))
@@ -151,7 +151,7 @@ fn order(pairs: &[(&Moments, &Moments)]) -> Option<Finding> {
         .collect();
     let message = format!(
         "`bands` must be in the order of the files' channels: declared as {}, the means and standard deviations \
-         are {start:.1} (squared logarithms) from the federation's; as {} they would be {best:.1}",
+         are {start:.1} (squared logarithms) from the training's; as {} they would be {best:.1}",
         names(&usable).join(" "),
         order.join(" ")
     );
