@@ -43,7 +43,9 @@ pub(super) async fn pull(
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     fetch::blob(connection, trained.weights, &folder.join(HeadFile::WEIGHTS)).await?;
     let path = folder.join(HeadFile::FILE);
-    write_atomically(&path, &serde_json::to_vec_pretty(&head(connection, trained).await?)?)
+    let file = head(connection, trained).await?;
+    file.check().map_err(|reason| anyhow::anyhow!("the head of job {}: {reason}", job.id))?;
+    write_atomically(&path, &serde_json::to_vec_pretty(&file)?)
         .with_context(|| format!("cannot write {}", path.display()))?;
     match output {
         Output::Json => print::json(&PulledHead {
@@ -61,6 +63,9 @@ pub(super) async fn pull(
                 print::bytes(trained.weights.size),
                 print::scores(&trained.metrics, trained.scoring.as_ref())
             );
+            if let Some(untold) = file.untold() {
+                outln!("{untold}");
+            }
             outln!("pull its release:  eosfed release pull {release} --to release-{release}");
             outln!(
                 "score it on labelled data:  eosfed-trainer score {place} --release release-{release} --data DATA --output scores"
@@ -70,13 +75,16 @@ pub(super) async fn pull(
     }
 }
 
-/// The contents of `head.json`: the head of the job, and the imagery that it was trained on.
+/// The contents of `head.json`: the head of the job, the imagery that it was trained on, and what institutions told of
+/// its bands.
 async fn head(connection: &Connection, trained: &TrainedHeadView) -> anyhow::Result<HeadFile> {
     let bytes = fetch::document(connection, trained.document, MAX_HEAD_BYTES as u64).await?;
     let HeadOver { head, release: _ } = HeadOver::from_bytes(&bytes)
         .with_context(|| format!("{} does not describe a head", trained.document.digest))?;
     let samples = usize::try_from(trained.samples).unwrap_or(usize::MAX);
-    Ok(HeadFile { samples, imagery: trained.imagery, ..head })
+    let statistics = trained.statistics.clone();
+    let statistics_from = trained.statistics_from;
+    Ok(HeadFile { samples, imagery: trained.imagery, statistics, statistics_from, ..head })
 }
 
 /// The specialists that pruning a release by a job's learned selection keeps.

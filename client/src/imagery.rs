@@ -5,13 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use eosfed_common::assignment::{Assignment, BandMoments, Work};
-use eosfed_common::finite::Finite;
 use eosfed_common::ids::DataSetName;
 use eosfed_common::model::STRIDE;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::task::DecodedSamples;
 use eosfed_data::{
-    DataError, Dataset, DatasetConfig, Limits, PartFacts, SampleCache, SampleSource, Split, fits_encoders,
+    DataError, Dataset, DatasetConfig, Limits, SampleCache, SampleSource, Split, fits_encoders,
 };
 
 use crate::condition::{ConditionKind, LocalCondition};
@@ -230,9 +229,6 @@ fn unfit_size(dataset: &Dataset, part: Split, work: &Work) -> Option<String> {
     ))
 }
 
-/// Only finite pixels are counted, and 32-bit floats are too small to overflow 64-bit sums.
-const FINITE: &str = "moments of finite pixels are finite";
-
 /// The moments of the training part, whose samples are kept as they are decoded: the rounds of training that follow
 /// need not decode them again.
 fn moments(
@@ -252,15 +248,7 @@ fn moments(
     for finding in &source.facts().findings {
         tracing::warn!("{finding}");
     }
-    let PartFacts { statistics, values, .. } = source.facts().clone();
-    let moments = statistics.into_iter().zip(values).map(|(entry, values)| BandMoments {
-        band: entry.band,
-        count: entry.count,
-        mean: Finite::new(entry.mean).expect(FINITE),
-        m2: Finite::new(entry.m2).expect(FINITE),
-        values,
-    });
-    Ok(moments.collect())
+    Ok(source.facts().moments())
 }
 
 #[cfg(test)]

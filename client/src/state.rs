@@ -53,6 +53,10 @@ pub struct Update {
     pub weights: BlobRef,
     /// What is known of their training. Its metrics are submitted if the policy allows it at that time.
     pub report: TrainingReport,
+    /// Moments, unit and range of the bands that a head was trained on. They are told if the policy allows it when the
+    /// update is sent. Empty for a specialist, and in journals of before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub statistics: Vec<BandMoments>,
     /// The clipping and noise that they have. Absent: they are as they were trained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mechanism: Option<Mechanism>,

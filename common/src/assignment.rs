@@ -7,7 +7,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::band_values::BandValues;
+pub use crate::band_values::BandMoments;
 use crate::card::BandNormalisation;
 use crate::clock::Timestamp;
 use crate::digest::Digest;
@@ -345,6 +345,10 @@ pub struct UpdateSubmission {
     pub report: TrainingReport,
     /// The institution's signature of it.
     pub signature: KeySignature,
+    /// What it tells of the bands that a head was trained on. It is no part of what `signature` signs, so that
+    /// coordinators of before, which do not read it, still find that signature good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statistics: Option<Box<SignedMoments>>,
 }
 
 impl UpdateSubmission {
@@ -354,6 +358,22 @@ impl UpdateSubmission {
         let BlobRef { digest, size } = self.weights;
         UpdateStatement::of(&self.assignment, (digest, size), &self.report)
     }
+
+    /// What is signed of the bands, with its signature.
+    #[must_use]
+    pub fn statistics_statement(&self) -> Option<(StatisticsStatement, KeySignature)> {
+        let SignedMoments { bands, signature } = self.statistics.as_deref()?;
+        Some((StatisticsStatement::of(&self.assignment, bands), *signature))
+    }
+}
+
+/// The moments of an institution's bands beside an update of a head, signed as those of a statistics round.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SignedMoments {
+    /// One entry for each band that the head needs, in the order of the head.
+    pub bands: Vec<BandMoments>,
+    /// The institution's signature of assignment and bands.
+    pub signature: KeySignature,
 }
 
 /// Scores of a frozen specialist at one institution.
@@ -377,22 +397,6 @@ impl EvaluationSubmission {
     pub fn statement(&self) -> EvaluationStatement {
         EvaluationStatement::of(&self.assignment, &self.report)
     }
-}
-
-/// Streaming moments of one band (Chan, Golub & LeVeque 1979).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct BandMoments {
-    /// The band's name.
-    pub band: String,
-    /// Valid pixels.
-    pub count: u64,
-    /// Their mean.
-    pub mean: Finite,
-    /// Sum of squared deviations from the mean.
-    pub m2: Finite,
-    /// What the numbers look like: unit and range.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub values: Option<BandValues>,
 }
 
 /// The result of a statistics round at one institution.

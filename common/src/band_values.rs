@@ -1,4 +1,4 @@
-//! What the numbers of a band are: their unit, and the range in which almost all of them lie.
+//! What the numbers of a band are: their moments, their unit, and the range in which almost all of them lie.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -68,6 +68,22 @@ impl BandValues {
         };
         Some(all.iter().fold(first, wider))
     }
+}
+
+/// Streaming moments of one band (Chan, Golub & LeVeque 1979).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BandMoments {
+    /// The band's name.
+    pub band: String,
+    /// Valid pixels.
+    pub count: u64,
+    /// Their mean.
+    pub mean: Finite,
+    /// Sum of squared deviations from the mean.
+    pub m2: Finite,
+    /// What the numbers look like: unit and range.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub values: Option<BandValues>,
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::model::Task;
+
 /// A colour: red, green and blue. In files it is `#rrggbb`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
@@ -64,9 +66,34 @@ impl ClassColours {
         self.0.keys().find(|name| !classes.contains(name)).map(String::as_str)
     }
 
-    /// Each colour that several classes have, with their names.
+    /// The rules that they break for these classes of a task: what they must be, and what was found.
     #[must_use]
-    pub fn shared(&self) -> Vec<(Colour, Vec<&str>)> {
+    pub fn broken(&self, task: Task, classes: &[String]) -> Vec<(String, String)> {
+        let unknown = self.unknown(classes).map(|unknown| {
+            (
+                format!("about classes of `classes` ({})", classes.join(", ")),
+                unknown.escape_debug().to_string(),
+            )
+        });
+        let coloured = (task == Task::Regression && !self.is_empty())
+            .then(|| ("absent for regression, whose maps have no classes".to_owned(), "a colour".to_owned()));
+        unknown.into_iter().chain(coloured).collect()
+    }
+
+    /// What may be a mistake, as sentences about this key.
+    #[must_use]
+    pub fn warnings(&self, key: &str) -> Vec<String> {
+        let alike = |(colour, classes): (Colour, Vec<&str>)| {
+            format!(
+                "`{key}`: {} have the same colour, `{colour}`, and cannot be told apart on maps",
+                classes.join(", ")
+            )
+        };
+        self.shared().into_iter().map(alike).collect()
+    }
+
+    /// Each colour that several classes have, with their names.
+    fn shared(&self) -> Vec<(Colour, Vec<&str>)> {
         let mut classes = BTreeMap::<Colour, Vec<&str>>::new();
         for (name, colour) in &self.0 {
             classes.entry(*colour).or_default().push(name);

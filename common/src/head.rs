@@ -2,6 +2,7 @@
 //! weights, which follow from both. `head.json` beside `head.safetensors` describes a trained head.
 
 mod over;
+mod statistics_from;
 
 use std::collections::BTreeMap;
 
@@ -21,6 +22,7 @@ use crate::weights::Signature;
 
 pub use crate::imagery::Imagery;
 pub use over::{HeadError, HeadOver};
+pub use statistics_from::StatisticsFrom;
 
 /// Largest document that describes a head and its release, in bytes.
 pub const MAX_HEAD_BYTES: usize = 2 << 20;
@@ -156,8 +158,8 @@ pub struct HeadFile {
     pub task: Task,
     /// Its classes.
     pub classes: Vec<String>,
-    /// Colours of classes on maps, as the data set that it was trained on gives them. The other classes have colours
-    /// by the meaning of their names. Heads that were trained in rounds have none.
+    /// Colours of classes on maps, as the data set that it was trained on gives them, or the plan of a head that was
+    /// trained in rounds. The other classes have colours by the meaning of their names.
     #[serde(default, skip_serializing_if = "ClassColours::is_empty")]
     pub class_colours: ClassColours,
     /// What its output means in the target's units (regression).
@@ -172,10 +174,14 @@ pub struct HeadFile {
     /// institutions report with the same value.
     #[serde(default)]
     pub imagery: Imagery,
-    /// Moments, unit and range of the bands that it was trained on. Unknown for a head that was trained in rounds, and
-    /// for one of before.
+    /// Moments, unit and range of the bands that it was trained on. For a head that was trained in rounds, those of the
+    /// institutions that told theirs, pooled; unknown if they were fewer than the job combines (`participation.min`).
+    /// Unknown for a head of before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub statistics: Vec<BandNormalisation>,
+    /// How many institutions `statistics` are from. Absent for a head that was not trained in rounds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statistics_from: Option<StatisticsFrom>,
     /// Labelled samples it was trained on.
     pub samples: usize,
     /// How it was trained. Absent if nothing was trained.
@@ -205,12 +211,13 @@ impl HeadFile {
             decoder_channels: spec.head.decoder_channels,
             task: spec.output.task,
             classes: spec.output.classes.clone(),
-            class_colours: ClassColours::default(),
+            class_colours: spec.head.class_colours.clone(),
             target: spec.output.target.clone(),
             input_size: training.input_size,
             antialias: training.antialias,
             imagery: Imagery::default(),
             statistics: Vec::new(),
+            statistics_from: None,
             samples: 0,
             training: Some(HeadTraining::planned(training, spec.seed)),
         }
@@ -234,6 +241,7 @@ impl HeadFile {
             ));
         }
         self.imagery.check()?;
+        self.statistics_from.map_or(Ok(()), StatisticsFrom::check)?;
         for BandNormalisation { band, std, values, .. } in &self.statistics {
             if **std <= 0.0 {
                 return Err(format!(
@@ -271,6 +279,12 @@ impl HeadFile {
             "`decoder_channels` is for tasks of pixels with the method `fusion`, found `{channels}` for {head}, which \
              has no decoder; leave it out"
         ))
+    }
+
+    /// What is not known of the bands that it was trained on, and why, as a sentence.
+    #[must_use]
+    pub fn untold(&self) -> Option<String> {
+        statistics_from::untold(&self.name, !self.statistics.is_empty(), self.statistics_from)
     }
 
     /// Name of the tensor with the learned weights of a selection, one number for each encoder.

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::band_values::BandMoments;
 use crate::card::BandNormalisation;
 pub use crate::device_choice::DeviceChoice;
 use crate::model::ModelSpec;
@@ -234,6 +235,10 @@ pub enum TrainerEvent {
         steps: u64,
         /// The report of the training. Its energy is that of this process.
         report: TrainingReport,
+        /// Moments, unit and range of the bands that a head was trained on, in the order of the head. Empty for a
+        /// specialist, and where a band has no pixel with a value.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        statistics: Vec<BandMoments>,
     },
     /// The evaluation has finished.
     Scored {

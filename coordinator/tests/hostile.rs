@@ -167,6 +167,7 @@ async fn to_know_a_digest_gives_no_right_to_the_bytes() {
         idempotency_key: KEY.to_owned(),
         weights: Some(stolen.into_message()),
         report: Some(report(3, Vec::new())),
+        statistics: None,
     };
     let refused = ParticipantClient::new(mallory.clone()).submit_update(submission).await.unwrap_err();
     assert_eq!(from_status(&refused).reason, Reason::BlobMissing, "{refused:?}");

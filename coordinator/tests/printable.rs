@@ -114,6 +114,7 @@ const FIELDS: &[(&str, Fate)] = &[
     ("RevokeRequest.reason", Fate::Refused),
     ("ScoreWithout.weights", Fate::Refused),
     ("SharePolicyRequest.signature", Fate::Refused),
+    ("SignedMoments.signature", Fate::Refused),
     ("StatRequest.digest", Fate::Refused),
     ("StateDataRequest.signature", Fate::Refused),
     ("StatedDataSet.bands", Fate::Refused),
@@ -320,6 +321,8 @@ fn requests(job: &str, assignment: &str, token: &str) -> Vec<Call> {
     };
     let scores =
         v1::EvaluationReport { samples: 9, metrics: metrics(), scoring: scoring(), energy: energy() };
+    let moments =
+        || vec![v1::BandMoments { band: "red".to_owned(), count: 1, mean: 0.0, m2: 0.0, values: None }];
     let member = || Some(v1::Member { role: v1::Role::Institution.into(), name: "north".to_owned() });
     let page = || Some(v1::PageRequest { limit: 1, token: String::new() });
     let pem = "-----BEGIN CERTIFICATE REQUEST-----\n-----END CERTIFICATE REQUEST-----\n".to_owned();
@@ -342,10 +345,11 @@ fn requests(job: &str, assignment: &str, token: &str) -> Vec<Call> {
         "submit_update": v1::SubmitUpdateRequest {
             assignment: assignment.clone(), lease_token: token.clone(), idempotency_key: key(),
             weights: Some(blob), report: Some(report), signature: proof.clone(),
+            statistics: Some(v1::SignedMoments { bands: moments(), signature: proof.clone() }),
         },
         "submit_statistics": v1::SubmitStatisticsRequest {
             assignment: assignment.clone(), lease_token: token.clone(), idempotency_key: key(),
-            bands: vec![v1::BandMoments { band: "red".to_owned(), count: 1, mean: 0.0, m2: 0.0, values: None }],
+            bands: moments(),
             signature: proof.clone(),
         },
         "submit_evaluation": v1::SubmitEvaluationRequest {

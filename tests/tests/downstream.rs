@@ -18,6 +18,7 @@ fn brightness() -> String {
     head()
         .set("name", "brightness")
         .set_toml("head.composition.selection", "{ kind = \"smooth\", penalty = 0.05, scale = false }")
+        .set_toml("head.class_colours", "{ dark = \"#332288\" }")
         .rounds(2, "{ name = \"fed-avg\" }")
         .set("training.epochs", 100)
         .set("training.batch_size", 4)
@@ -66,6 +67,14 @@ fn a_head_is_trained_in_rounds_and_prunes_the_release() {
     let described = std::fs::read(federation.path("head/head.json")).unwrap();
     let described: Value = serde_json::from_slice(&described).unwrap();
     assert!(described["imagery"]["tile"].is_array(), "`predict` needs no window: {described:#}");
+    assert_eq!(described["class_colours"], serde_json::json!({ "dark": "#332288" }), "as the plan says");
+    assert_eq!(described["statistics_from"], serde_json::json!({ "told": 2, "institutions": 2 }));
+    let told = described["statistics"].as_array().unwrap();
+    let bands: Vec<&str> = told.iter().map(|band| band["band"].as_str().unwrap()).collect();
+    assert_eq!(bands, ["red", "green", "blue"], "{described:#}");
+    assert!(told.iter().all(|band| band["values"]["high"].is_number()), "{described:#}");
+    let trained = &federation.ask(&["job", "show", &job])["trained"];
+    assert_eq!(trained["statistics"], described["statistics"], "{trained:#}");
 
     let data = folder("west-data");
     let mut score = federation.program("eosfed-trainer");

@@ -33,6 +33,7 @@ pub mod step;
 mod submit;
 mod supervise;
 mod task;
+mod told;
 mod traces;
 mod train;
 mod wait;

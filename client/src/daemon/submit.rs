@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use eosfed_common::assignment::{
-    BandMoments, EvaluationSubmission, StatisticsSubmission, UpdateSubmission, Work,
+    BandMoments, EvaluationSubmission, SignedMoments, StatisticsSubmission, UpdateSubmission,
 };
 use eosfed_common::card::Energy;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::counted::counted;
 use eosfed_common::head::Imagery;
+use eosfed_common::ids::AssignmentId;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::report::{EvaluationReport, TrainingReport};
 use eosfed_common::signing::{
@@ -26,6 +27,7 @@ use super::heartbeat::{HeartbeatTask, Reporter, after_refusal};
 use super::run::{Daemon, Flow};
 use super::step::Event;
 use super::supervise::Supervised;
+use super::told;
 use crate::budgets::{Budgets, Direction};
 use crate::condition::{ConditionKind, LocalCondition};
 use crate::coordinator::{Coordinator, UploadGuard};
@@ -333,9 +335,12 @@ impl<C: Coordinator> Submission<C> {
             report.scoring = None;
         }
         // What the coordinator has not brought says more of the imagery than a specialist needs.
-        if !self.allows(Egress::Statistics)? {
+        let statistics = self.allows(Egress::Statistics)?;
+        if !statistics {
             report.normalisation.iter_mut().for_each(|band| band.values = None);
         }
+        let bands: &[BandMoments] = if statistics { &update.statistics } else { &[] };
+        let statistics = self.signed_moments(&held.assignment.id, bands)?;
         let provenance = self.allows(Egress::Provenance)?;
         report.energy = self.energy_to_send(report.energy, provenance);
         if !provenance {
@@ -350,14 +355,13 @@ impl<C: Coordinator> Submission<C> {
             weights: sent,
             report,
             signature: self.sign(&statement)?,
+            statistics,
         };
-        let scores = counted(submission.report.metrics.len(), "score");
-        let what = format!("{}, {scores}", counted(submission.report.samples, "sample"));
+        let what = told::contents(&submission);
         let bytes = message_bytes(submission.clone());
         let mut sending = self.sending(Record::TrainingReport, what, bytes);
         sending.weights = digest;
-        let moments = matches!(&held.assignment.work, Work::Training(work)
-            if work.strategy.is_some() && work.normalisation.is_none());
+        let moments = told::has_statistics(&held.assignment.work, &submission);
         let others =
             [(metrics, Egress::Metrics), (provenance, Egress::Provenance), (moments, Egress::Statistics)];
         let others = others.into_iter().filter(|(leaves, _)| *leaves);
@@ -373,6 +377,19 @@ impl<C: Coordinator> Submission<C> {
         self.note_sent(weights);
         self.note_sent(sending);
         Ok(at)
+    }
+
+    /// Moments of a head's bands with the institution's signature; nothing where there are none.
+    fn signed_moments(
+        &self,
+        id: &AssignmentId,
+        bands: &[BandMoments],
+    ) -> Result<Option<Box<SignedMoments>>, Refusal> {
+        if bands.is_empty() {
+            return Ok(None);
+        }
+        let signature = self.sign(&StatisticsStatement::of(id, &bands))?;
+        Ok(Some(Box::new(SignedMoments { bands: bands.to_vec(), signature })))
     }
 
     /// The institution's signature. Without an enrolled key it is asked for again, after the next renewal.

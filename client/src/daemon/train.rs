@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use eosfed_common::assignment::{BlobRef, MAX_METRICS};
+use eosfed_common::assignment::{BandMoments, BlobRef, MAX_METRICS};
 use eosfed_common::finite::Finite;
 use eosfed_common::metric;
 use eosfed_common::refusal::{Reason, Refusal};
@@ -17,6 +17,7 @@ use super::environment::{DaemonError, Environment};
 use super::run::{Daemon, Flow};
 use super::step::Event;
 use super::supervise::Supervised;
+use super::told;
 use crate::condition::{ConditionKind, LocalCondition};
 use crate::data_sets::no_longer;
 use crate::imagery::Imagery as _;
@@ -188,9 +189,9 @@ impl<E: Environment> Daemon<E> {
         folder: &Path,
     ) -> Result<Flow, DaemonError> {
         let event = match (&task, last, trainer.end().await) {
-            (Task::Train(task), Some(TrainerEvent::Finished { steps, report }), Ok(())) => {
+            (Task::Train(task), Some(TrainerEvent::Finished { steps, report, statistics }), Ok(())) => {
                 self.progress.advance(steps);
-                self.finished(report, task, folder).await
+                self.finished(report, statistics, task, folder).await
             }
             (Task::Evaluate(_), Some(TrainerEvent::Scored { report }), Ok(())) => {
                 let metrics = bounded(report.metrics);
@@ -217,14 +218,22 @@ impl<E: Environment> Daemon<E> {
     }
 
     /// The event for the result of a finished training.
-    async fn finished(&self, report: TrainingReport, task: &TrainTask, folder: &Path) -> Event {
+    async fn finished(
+        &self,
+        report: TrainingReport,
+        statistics: Vec<BandMoments>,
+        task: &TrainTask,
+        folder: &Path,
+    ) -> Event {
         let metrics = bounded(report.metrics);
         let scoring = bounded_scoring(report.scoring, &metrics);
         let report = TrainingReport { metrics, scoring, ..report };
         let file = folder.join(TrainTask::WEIGHTS);
         match self.check_weights(&file, &task.training_target).await {
             Ok(weights) => {
-                Event::Finished(Box::new(Update { file, weights, report, mechanism: None, encoded: None }))
+                let statistics = told::of_head(statistics, &task.training_target);
+                let update = Update { file, weights, report, statistics, mechanism: None, encoded: None };
+                Event::Finished(Box::new(update))
             }
             Err(why) => {
                 let message = format!("the trained weights may not leave: {why}");

@@ -60,6 +60,10 @@ const FIELDS: &[(&str, Leaves)] = &[
     ("SubmitUpdateRequest.weights", WithWeights),
     ("SubmitUpdateRequest.report", Parts),
     ("SubmitUpdateRequest.signature", OfTheMessage),
+    // Of the bands that a head was trained on.
+    ("SubmitUpdateRequest.statistics", Parts),
+    ("SignedMoments.bands", With(Statistics)),
+    ("SignedMoments.signature", OfTheMessage),
     ("Blob.digest", WithWeights),
     ("Blob.size", WithWeights),
     ("TrainingReport.samples", WithWeights),

@@ -49,7 +49,8 @@ pub enum Egress {
     Updates,
     /// Losses and validation scores.
     Metrics,
-    /// Moments of each band, the unit of its numbers and the range of 98 % of them.
+    /// Moments of each band, the unit of its numbers and the range of 98 % of them: in rounds of statistics, and beside
+    /// updates of a head.
     Statistics,
     /// Energy spent and its emissions, and the size and resolution of tiles.
     Provenance,

@@ -194,6 +194,7 @@ pub(crate) const WITHOUT_NOISE: &[(&[&str], &str, Option<Egress>)] = &[
             "BandMoments.m2",
             "BandMoments.values",
             "SubmitStatisticsRequest.bands",
+            "SignedMoments.bands",
             "TrainingReport.normalisation",
             "BandNormalisation.band",
             "BandNormalisation.mean",
@@ -203,7 +204,7 @@ pub(crate) const WITHOUT_NOISE: &[(&[&str], &str, Option<Egress>)] = &[
             "BandValues.low",
             "BandValues.high",
         ],
-        "statistics of bands, and a normalisation that the job does not bring",
+        "statistics of bands, also beside an update of a head, and a normalisation that the job does not bring",
         Some(Egress::Statistics),
     ),
     (

@@ -7,6 +7,7 @@ mod conditions;
 mod data_sets;
 mod dishonest_coordinator;
 mod fake;
+mod heads;
 mod policy;
 mod privacy;
 mod proxy;

@@ -85,6 +85,7 @@ fn head(release: &Release) -> anyhow::Result<HeadFile> {
         antialias: false,
         imagery: Imagery::default(),
         statistics: Vec::new(),
+        statistics_from: None,
         samples: 0,
         training: None,
     })

@@ -91,7 +91,7 @@ fn one_round_of_one_institution_gives_the_bytes_of_fit() {
     let bench = Bench::new();
     let task = bench.task("round");
     let events = bench.run(&task, &|| false).unwrap();
-    let Some(TrainerEvent::Finished { report, .. }) = events.last() else {
+    let Some(TrainerEvent::Finished { report, statistics, .. }) = events.last() else {
         panic!("not finished: {events:?}")
     };
     let TrainingReport { samples, normalisation, metrics, .. } = report;
@@ -99,6 +99,13 @@ fn one_round_of_one_institution_gives_the_bytes_of_fit() {
     assert!(metrics["miou"] > 0.2, "{metrics:?}");
     assert!(bench.head.imagery.tile.is_some());
     assert_eq!(report.imagery, bench.head.imagery, "`predict` needs it");
+    // What it tells of its bands is what `fit` writes of them, so that both heads can be compared with data.
+    assert!(!statistics.is_empty() && statistics.len() == bench.head.statistics.len());
+    for (told, known) in statistics.iter().zip(&bench.head.statistics) {
+        assert_eq!((&told.band, told.mean, told.values), (&known.band, known.mean, known.values));
+        let std = (told.m2.get() / told.count as f64).sqrt();
+        assert!((std - known.std.get()).abs() <= 1e-12 * std, "{told:?}, {known:?}");
+    }
     let alone = files::digest(&bench.folder.path().join("fit/head.safetensors")).unwrap();
     assert_eq!(weights(&task.output), alone);
 }

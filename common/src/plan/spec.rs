@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{FederatedAdmission, JobKind, OneShotAdmission, RoundsPlan, Training};
 use crate::card::BandNormalisation;
+use crate::colour::ClassColours;
 use crate::ids::{DataSetName, InstitutionName, ReleaseNumber, SpecialistName, SpecialistVersion};
 use crate::model::{Backbone, BandRule, Composition, DecoderChannels, Method, ModelSpec, TargetScale, Task};
 
@@ -268,9 +269,12 @@ pub struct HeadPlan {
     /// How maps are fused (method `fusion`).
     #[serde(default)]
     pub composition: Composition,
-    /// Channels of the decoder, for tasks of pixels (method `fusion`).
+    /// Channels of the decoder, for tasks of pixels (method `fusion`). Default: 128.
     #[serde(default, skip_serializing_if = "DecoderChannels::is_default")]
     pub decoder_channels: DecoderChannels,
+    /// Colours of classes on maps, by name and as `#rrggbb`. The others have those of the meaning of their names.
+    #[serde(default, skip_serializing_if = "ClassColours::is_empty")]
+    pub class_colours: ClassColours,
 }
 
 /// Which frozen specialists are scored, a round for each: the table `[evaluation]`.
@@ -433,6 +437,9 @@ impl JobSpec {
         }
         warnings
             .extend(self.federated().map(|training| training.rounds.sparse_warnings()).unwrap_or_default());
+        if let Self::Downstream(spec) = self {
+            warnings.extend(spec.head.class_colours.warnings("head.class_colours"));
+        }
         warnings
     }
 

@@ -1,4 +1,6 @@
 use super::*;
+use crate::head::HeadFile;
+use crate::ids::ReleaseNumber;
 use crate::weights::Encoding;
 
 // The texts of the test kit: its types would be of another copy of this crate.
@@ -129,6 +131,7 @@ fn images_are_mixed_only_where_their_classes_can_be() {
 fn a_plan_for_a_head_is_accepted_and_each_of_its_rules_can_fail() {
     survives(DOWNSTREAM);
     survives(&DOWNSTREAM.replace("[head]", "[head]\ndecoder_channels = 32"));
+    survives(&DOWNSTREAM.replace("[head]", "[head]\nclass_colours = { wood = \"#009e73\" }"));
     for (from, to) in [
         ("task = \"segmentation\"", "task = \"segmentation\"\nbackbone = \"convnextv2_atto\""),
         ("kind = \"downstream\"", "kind = \"downstream\"\nrelease = \"auto\""),
@@ -137,6 +140,7 @@ fn a_plan_for_a_head_is_accepted_and_each_of_its_rules_can_fail() {
         ("[head]", "[head]\nmethod = \"mean_logits\""),
         ("scale = false }", "scale = false }, norm = \"batch\""),
         ("[head]", "[head]\nmethod = \"router\"\ndecoder_channels = 32"),
+        ("[head]", "[head]\nclass_colours = { wod = \"#009e73\" }"),
         ("[participation]", "[[specialist]]\nname = \"a\"\nbands = [\"red\"]\n[participation]"),
         ("[participation]", "[normalisation]\nfrom = \"federated\"\n[participation]"),
         ("epochs = 2", "epochs = 2\naugment = [\"flip\"]"),
@@ -155,6 +159,34 @@ fn a_plan_for_a_head_is_accepted_and_each_of_its_rules_can_fail() {
     }
     let alone = problems_after(&[("[participation]", "[head]\nbands = [\"red\"]\n[participation]")]);
     assert!(alone.len() == 1 && alone[0].contains("`head` must be absent"), "{alone:?}");
+}
+
+#[test]
+fn colours_of_a_plan_are_checked_as_those_of_a_data_set_and_are_in_its_head() {
+    let with = |colours: &str| DOWNSTREAM.replace("[head]", &format!("[head]\nclass_colours = {colours}"));
+    let said = |plan: &str| JobSpec::parse(plan).unwrap_err().to_string();
+    let unknown = said(&with("{ field = \"#112233\", wod = \"#009e73\" }"));
+    for part in ["head.class_colours", "about classes of `classes` (field, wood)", "`wod`"] {
+        assert!(unknown.contains(part), "{unknown}");
+    }
+    let no_colour = said(&with("{ wood = \"green\" }"));
+    assert!(no_colour.contains("six hexadecimal digits") && no_colour.contains("`green`"), "{no_colour}");
+    let regression = with("{ height = \"#009e73\" }")
+        .replace("task = \"segmentation\"", "task = \"regression\"")
+        .replace("[\"field\", \"wood\"]", "[\"height\"]");
+    let regression = said(&regression);
+    assert!(regression.contains("absent for regression, whose maps have no classes"), "{regression}");
+
+    let alike = JobSpec::parse(&with("{ field = \"#009e73\", wood = \"#009E73\" }")).unwrap();
+    let [warning] = &alike.warnings()[..] else { panic!("one warning") };
+    assert!(warning.contains("`head.class_colours`: field, wood have the same colour"), "{warning}");
+    let JobSpec::Downstream(spec) = JobSpec::parse(&with("{ wood = \"#009e73\" }")).unwrap() else {
+        panic!("not downstream")
+    };
+    let head = HeadFile::planned(&spec, ReleaseNumber(1), Vec::new());
+    assert_eq!((head.class_colours.of("wood"), head.class_colours.of("field")), (Some([0, 158, 115]), None));
+    let plain = serde_json::to_value(JobSpec::parse(DOWNSTREAM).unwrap()).unwrap();
+    assert_eq!(plain["head"].get("class_colours"), None, "as an earlier version stores it");
 }
 
 #[test]

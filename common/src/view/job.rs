@@ -11,7 +11,7 @@ use crate::assignment::BlobRef;
 use crate::card::{BandNormalisation, Energy};
 use crate::clock::Timestamp;
 use crate::finite::Finite;
-use crate::head::Imagery;
+use crate::head::{Imagery, StatisticsFrom};
 use crate::ids::{InstitutionName, JobId, ReleaseNumber};
 use crate::plan::JobSpec;
 use crate::scoring::Scoring;
@@ -153,6 +153,13 @@ pub struct TrainedHeadView {
     pub samples: u64,
     /// The common properties of the imagery of all institutions in the last round.
     pub imagery: Imagery,
+    /// Moments, unit and range of its bands, of the institutions of the last round that told theirs, pooled. Empty if
+    /// they were fewer than the job combines.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub statistics: Vec<BandNormalisation>,
+    /// How many they were. Absent for a head of before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statistics_from: Option<StatisticsFrom>,
     /// Means of the last round's scores, weighted by samples.
     pub metrics: BTreeMap<String, Finite>,
     /// What the scores are of.

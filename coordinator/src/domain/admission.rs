@@ -1,12 +1,13 @@
 //! Admission: the checks that a submission must pass before it counts. They give a proof type, and a job
 //! accepts nothing else, so no update can be counted unchecked.
 
+mod moments;
+
 use std::collections::BTreeMap;
 
 use eosfed_common::assignment::{
-    BandMoments, BlobRef, CurvePoint, EvaluationSubmission, StatisticsSubmission, UpdateSubmission,
+    BlobRef, CurvePoint, EvaluationSubmission, StatisticsSubmission, UpdateSubmission,
 };
-use eosfed_common::band_values::BandValues;
 use eosfed_common::card::{Energy, MAX_CARBON_INTENSITY};
 use eosfed_common::data_statement::PartSizes;
 use eosfed_common::finite::Finite;
@@ -18,12 +19,8 @@ use eosfed_common::scoring::ScoredPart;
 use eosfed_common::weights::{Verified, WeightsError};
 
 use super::target::Target;
+use moments::{check_moment, check_moments, check_values, same_bands, told};
 
-/// Most pixels of one band in statistics.
-pub const MAX_PIXELS: u64 = 1_000_000_000_000_000;
-/// Largest magnitude of the mean and of the standard deviation of a band. Like the limits below, it is far
-/// above plausible values, and small enough that every value derived from them is finite.
-pub const MAX_MOMENT: f64 = 1e30;
 /// Most energy that an institution can report for one assignment, in kilowatt-hours.
 pub const MAX_KWH: f64 = 1e12;
 
@@ -136,14 +133,15 @@ impl ScreenedUpdate {
     ///
     /// # Errors
     /// The first broken rule: samples, metrics, energy or normalisation out of range, a step that is not
-    /// finite, normalisation of other bands, or a specialist whose metric is below the plan's floor.
+    /// finite, normalisation or moments of other bands, or a specialist whose metric is below the plan's floor.
     pub fn screen(
-        submission: UpdateSubmission,
+        mut submission: UpdateSubmission,
         rules: UpdateRules<'_>,
         target: &Target,
         _weights: Verified,
         norm: f64,
     ) -> Result<Self, Refusal> {
+        submission.statistics = told(submission.statistics, target)?;
         let TrainingReport {
             samples,
             metrics,
@@ -205,17 +203,7 @@ impl ScreenedStatistics {
     /// # Errors
     /// The first broken rule.
     pub fn screen(submission: StatisticsSubmission, target: &Target) -> Result<Self, Refusal> {
-        same_bands("bands", submission.bands.iter().map(|moments| &moments.band), target.normalised())?;
-        for moments in &submission.bands {
-            let BandMoments { band, count, mean, m2, values } = moments;
-            if !(1..=MAX_PIXELS).contains(count) {
-                let rule = format!("`count` must be between 1 and {MAX_PIXELS} pixels, found `{count}`");
-                return Err(Refusal::new(Reason::Malformed, format!("band `{band}`: {rule}")));
-            }
-            check_moment("bands", "mean", band, mean.get())?;
-            check_moment("bands", "standard deviation", band, (m2.get() / *count as f64).sqrt())?;
-            check_values("bands", band, values.as_ref())?;
-        }
+        check_moments("bands", &submission.bands, target.normalised())?;
         Ok(Self(submission))
     }
 
@@ -302,38 +290,6 @@ fn check_energy(energy: &Energy) -> Result<(), Refusal> {
         "`energy.co2e_grams` must be between 0 and {MAX_CARBON_INTENSITY} a kilowatt-hour, found `{grams:e}` for \
          {kwh:e} kWh"
     );
-    Err(Refusal::new(Reason::Malformed, message))
-}
-
-fn check_moment(field: &str, what: &str, band: &str, value: f64) -> Result<(), Refusal> {
-    // A negative `m2` gives NaN, which no range contains.
-    if value.abs() <= MAX_MOMENT {
-        return Ok(());
-    }
-    let message = format!(
-        "`{field}`: the {what} of band `{band}` must be between -{MAX_MOMENT:e} and {MAX_MOMENT:e}, found \
-         `{value:e}`; is a nodata value missing in the data set?"
-    );
-    Err(Refusal::new(Reason::Malformed, message))
-}
-
-/// The ends of a range have the bounds of moments; their order is checked where the message is read.
-fn check_values(field: &str, band: &str, values: Option<&BandValues>) -> Result<(), Refusal> {
-    let Some(BandValues { unit: _, low, high }) = values else { return Ok(()) };
-    check_moment(field, "lower end", band, low.get())?;
-    check_moment(field, "upper end", band, high.get())
-}
-
-fn same_bands<'a>(
-    field: &str,
-    found: impl Iterator<Item = &'a String>,
-    bands: &[String],
-) -> Result<(), Refusal> {
-    let found: Vec<_> = found.collect();
-    if found.iter().copied().eq(bands) {
-        return Ok(());
-    }
-    let message = format!("`{field}` must name the bands {bands:?} in this order, found {found:?}");
     Err(Refusal::new(Reason::Malformed, message))
 }
 

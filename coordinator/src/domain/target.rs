@@ -29,6 +29,10 @@ pub struct HeadRef {
     pub release: ReleaseNumber,
     /// Names and shapes of its weights.
     pub signature: Signature,
+    /// The bands of the data that it needs, in order. Empty in jobs of before: what institutions tell of their bands is
+    /// then not kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bands: Vec<String>,
 }
 
 impl HeadRef {
@@ -39,7 +43,8 @@ impl HeadRef {
     pub fn of(over: &HeadOver) -> Result<(Self, Vec<u8>), HeadError> {
         let bytes = over.to_bytes()?;
         let signature = over.head.signature();
-        Ok((Self { document: BlobRef::of(&bytes), release: over.release.number, signature }, bytes))
+        let bands = over.head.bands();
+        Ok((Self { document: BlobRef::of(&bytes), release: over.release.number, signature, bands }, bytes))
     }
 }
 

@@ -162,8 +162,8 @@ pub(super) const fn state(state: &JobState) -> StateView {
 }
 
 fn trained(job: &Job, trained: &TrainedHead) -> Option<TrainedHeadView> {
-    let HeadRef { document, release, signature: _ } = job.head.clone()?;
-    let TrainedHead { weights, institutions, rounds, report } = trained.clone();
+    let HeadRef { document, release, signature: _, bands: _ } = job.head.clone()?;
+    let TrainedHead { weights, institutions, rounds, report, statistics, statistics_from } = trained.clone();
     let TrainingReport {
         samples,
         metrics,
@@ -183,6 +183,8 @@ fn trained(job: &Job, trained: &TrainedHead) -> Option<TrainedHeadView> {
         rounds,
         samples,
         imagery,
+        statistics,
+        statistics_from,
         metrics,
         scoring: scoring.map(|scoring| *scoring),
         energy,
@@ -304,7 +306,7 @@ fn participant(participant: &Participant, curve: Vec<CurvePoint>) -> Participant
 
 fn contributed(view: &mut ParticipantView, contribution: &Contribution) {
     match contribution {
-        Contribution::Update { weights, report, norm, since: _, signed: _ } => {
+        Contribution::Update { weights, report, norm, since: _, signed: _, statistics: _ } => {
             view.norm = Some(*norm);
             view.encoding = Some(report.encoding);
             view.samples = Some(report.samples);

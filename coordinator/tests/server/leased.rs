@@ -84,6 +84,7 @@ impl Leased {
             weights: Some(weights.into_message()),
             report: Some(report),
             signature,
+            statistics: None,
         };
         let answer = ParticipantClient::new(self.west.clone()).submit_update(submission).await;
         answer.map(drop).map_err(|status| from_status(&status))

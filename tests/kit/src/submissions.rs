@@ -1,8 +1,9 @@
 //! What institutions report and submit.
 
 use eosfed_common::assignment::{
-    BandMoments, BlobRef, EvaluationSubmission, StatisticsSubmission, UpdateSubmission,
+    BandMoments, BlobRef, EvaluationSubmission, SignedMoments, StatisticsSubmission, UpdateSubmission,
 };
+use eosfed_common::band_values::{BandValues, ValueUnit};
 use eosfed_common::card::{BandNormalisation, Energy, EnergySource, InitialFile};
 use eosfed_common::digest::Digest;
 use eosfed_common::finite::Finite;
@@ -62,7 +63,23 @@ pub fn update(
     let key = key(weights.size ^ u64::from(assignment.round));
     let statement = UpdateStatement::of(assignment, (weights.digest, weights.size), &report);
     let signature = signing::institution(assignment.institution.as_str()).sign(&statement);
-    UpdateSubmission { assignment: assignment.clone(), token: token.clone(), key, weights, report, signature }
+    UpdateSubmission {
+        assignment: assignment.clone(),
+        token: token.clone(),
+        key,
+        weights,
+        report,
+        signature,
+        statistics: None,
+    }
+}
+
+/// An update of a head that tells these moments of its bands.
+#[must_use]
+pub fn telling(update: UpdateSubmission, bands: Vec<BandMoments>) -> UpdateSubmission {
+    let statement = StatisticsStatement::of(&update.assignment, &bands);
+    let signature = signing::institution(update.assignment.institution.as_str()).sign(&statement);
+    UpdateSubmission { statistics: Some(Box::new(SignedMoments { bands, signature })), ..update }
 }
 
 /// Statistics.
@@ -126,5 +143,9 @@ pub fn detailed_update() -> UpdateSubmission {
         })),
         ..report(48, normalisation(&["red"], 0.1, 0.02))
     };
-    update(&"j-0a1b2c3d.1.2.west".parse().unwrap(), &token(1), blob(), report)
+    let mut told = moments(&["red"], 9, 1.5, 0.25);
+    let (low, high) = (Finite::literal(0.25), Finite::literal(2.5));
+    told[0].values = Some(BandValues { unit: Some(ValueUnit::Reflectance), low, high });
+    let id = "j-0a1b2c3d.1.2.west".parse().unwrap();
+    telling(update(&id, &token(1), blob(), report), told)
 }

@@ -149,8 +149,9 @@ fn receipts(job: &Job, history: &[ClosedRound], sites: &[Site]) -> Result<(), Vi
 
 fn is_what_was_sent(contribution: &Contribution, sent: &Submission) -> bool {
     match (contribution, sent) {
-        (Contribution::Update { weights, report, .. }, Submission::Update(sent)) => {
-            *weights == sent.weights && *report == sent.report
+        (Contribution::Update { weights, report, statistics, .. }, Submission::Update(sent)) => {
+            let told = sent.statistics.as_ref().map_or(&[][..], |told| &told.bands);
+            *weights == sent.weights && *report == sent.report && statistics == told
         }
         (Contribution::Statistics(bands), Submission::Statistics(sent)) => *bands == sent.bands,
         (Contribution::Evaluation(report), Submission::Scores(sent)) => *report == sent.report,
@@ -250,7 +251,8 @@ fn recompute(
     };
     let mut parts = Vec::new();
     for (name, contribution) in closed.round.contributions() {
-        let Contribution::Update { weights, report, norm: _, since, signed: _ } = contribution else {
+        let Contribution::Update { weights, report, norm: _, since, signed: _, statistics: _ } = contribution
+        else {
             continue;
         };
         let behind = closed.round.index - since;

@@ -25,6 +25,7 @@ use eosfed_common::model::Task as ModelTask;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::report::TrainingReport;
 use eosfed_common::task::{DeviceChoice, InitialWeights, TrainTask, TrainerEvent};
+use eosfed_common::training_target::TrainingTarget;
 use eosfed_common::weights::write;
 use eosfed_testkit::cards::normalisation;
 use eosfed_testkit::submissions::{moments, report, scores};
@@ -248,7 +249,11 @@ fn finished(task: &Task) -> TrainerEvent {
     let own = || normalisation(task.training_target.normalised(), 0.0, 1.0);
     let normalisation = task.normalisation.clone().unwrap_or_else(own);
     let report = TrainingReport { metrics: scores.metrics, ..report(scores.samples, normalisation) };
-    TrainerEvent::Finished { steps: 2, report }
+    let statistics = match &task.training_target {
+        TrainingTarget::Head(over) => moments(&over.head.bands(), 100 + seed % 50, 0.25, 1.0),
+        TrainingTarget::Specialist(_) | TrainingTarget::Bands(_) => Vec::new(),
+    };
+    TrainerEvent::Finished { steps: 2, report, statistics }
 }
 
 /// A number that follows from the weights in a file.

@@ -118,12 +118,9 @@ fn classes(config: &DatasetConfig, report: &mut Report) {
     let rule = format!("{} to {} names for {task}", range.start(), range.end());
     report.rule(range.contains(&classes.len()), "classes", rule, classes.len());
     report.rule(distinct(classes), "classes", "without repetition", classes.join(", "));
-    if let Some(unknown) = config.class_colours.unknown(classes) {
-        let rule = format!("about classes of `classes` ({})", classes.join(", "));
-        report.rule(false, "class_colours", rule, unknown.escape_debug());
+    for (rule, found) in config.class_colours.broken(*task, classes) {
+        report.rule(false, "class_colours", rule, found);
     }
-    let coloured = *task != Task::Regression || config.class_colours.is_empty();
-    report.rule(coloured, "class_colours", "absent for regression, whose maps have no classes", "a colour");
     if let Some(values) = mask_values {
         let masks = matches!(task, Task::Segmentation | Task::ChangeDetection);
         report.rule(masks, "mask_values", "absent unless the labels are masks", task);

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use eosfed_common::bands::{BandInfo, Sensor};
-use eosfed_common::colour::{ClassColours, Colour};
+use eosfed_common::colour::ClassColours;
 use eosfed_common::model::{NamedBand, Task};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -210,13 +210,7 @@ impl DatasetConfig {
     /// What may be a mistake, as sentences.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        let alike = |(colour, classes): (Colour, Vec<&str>)| {
-            format!(
-                "`class_colours`: {} have the same colour, `{colour}`, and cannot be told apart on maps",
-                classes.join(", ")
-            )
-        };
-        self.class_colours.shared().into_iter().map(alike).collect()
+        self.class_colours.warnings("class_colours")
     }
 
     /// What is done to the values of the files.

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use eosfed_common::band_values::BandValues;
+use eosfed_common::band_values::{BandMoments, BandValues};
+use eosfed_common::finite::Finite;
 use eosfed_common::head::Imagery;
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +44,24 @@ pub struct PartFacts {
     pub findings: Vec<String>,
     /// What the numbers of each band look like; unknown of bands without pixels that are valid in all.
     pub values: Vec<Option<BandValues>>,
+}
+
+/// Only finite pixels are counted, and 32-bit floats are too small to overflow 64-bit sums.
+const FINITE: &str = "moments of finite pixels are finite";
+
+impl PartFacts {
+    /// Moments, unit and range of each band, as an institution tells them.
+    #[must_use]
+    pub fn moments(&self) -> Vec<BandMoments> {
+        let of = |(entry, values): (&BandStatistics, &Option<BandValues>)| BandMoments {
+            band: entry.band.clone(),
+            count: entry.count,
+            mean: Finite::new(entry.mean).expect(FINITE),
+            m2: Finite::new(entry.m2).expect(FINITE),
+            values: *values,
+        };
+        self.statistics.iter().zip(&self.values).map(of).collect()
+    }
 }
 
 /// The scaled sample and what was computed from it alone.

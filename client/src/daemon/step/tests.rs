@@ -30,6 +30,7 @@ fn update() -> Box<Update> {
         file: "w".into(),
         weights: blob(),
         report: report(3, Vec::new()),
+        statistics: Vec::new(),
         mechanism: None,
         encoded: None,
     })

@@ -226,7 +226,14 @@ impl World {
         };
         let weights = BlobRef { digest: Digest::of(WEIGHTS), size: WEIGHTS.len() as u64 };
         let report = submissions::report(912, Vec::new());
-        let update = Update { file: self.file(), weights, report, mechanism: None, encoded: None };
+        let update = Update {
+            file: self.file(),
+            weights,
+            report,
+            statistics: Vec::new(),
+            mechanism: None,
+            encoded: None,
+        };
         let outcome = Outcome::Update(Box::new(update));
         SiteJournal::of(&self.site, 0).store(&State::Submitting { held: Box::new(held), outcome }).unwrap();
         self.site.record_sent(&ByteCounts { weights: 56_304_128, metrics: 48_220, control: 9_344 }).unwrap();

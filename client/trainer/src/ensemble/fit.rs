@@ -252,6 +252,7 @@ fn describe(
         antialias: options.antialias,
         imagery: Imagery::default(),
         statistics: Vec::new(),
+        statistics_from: None,
         samples: 0,
         training: (options.method != Method::MeanLogits).then(|| options.training.clone()),
     };

@@ -140,6 +140,7 @@ impl HeadModel {
             normalisation: file.statistics.clone(),
             imagery: file.imagery,
             input_size: file.input_size,
+            untold: file.untold(),
         };
         let learned = std::iter::once(own).chain(release.learned(&file)).collect();
         Ok(Self {

@@ -3,11 +3,12 @@
 
 use std::time::Instant;
 
+use eosfed_common::band_values::BandMoments;
 use eosfed_common::head::HeadFile;
 use eosfed_common::model::initial_tensors;
 use eosfed_common::task::{InitialWeights, TrainTask, TrainerEvent};
 use eosfed_common::weights::{Signature, Tensors};
-use eosfed_data::{DataError, Split};
+use eosfed_data::{DataError, PartFacts, Split};
 use tch::{Device, Tensor};
 
 use super::combine::Combiner;
@@ -117,6 +118,7 @@ fn load(
     info.samples = source.len();
     info.origin = Some(source.origin());
     let facts = source.facts();
+    info.statistics = moments(facts);
     info.warnings = parts.warnings(facts);
     let learned = release.learned(head);
     info.warnings.extend(unlike(parts.dataset(), Seen::of(facts, head.input_size), &learned)?);
@@ -132,6 +134,12 @@ fn load(
     let test = held_back(Split::Test)?;
     info.validation = validation.as_ref().map_or(0, Samples::len);
     Ok(Streams { training, validation, test })
+}
+
+/// What is told of the bands; nothing if one of them has no pixel with a value.
+fn moments(facts: &PartFacts) -> Vec<BandMoments> {
+    let moments = facts.moments();
+    if moments.iter().all(|band| band.count > 0) { moments } else { Vec::new() }
 }
 
 fn initial(task: &TrainTask, signature: &Signature) -> Result<Tensors, EnsembleError> {

@@ -141,6 +141,7 @@ impl Release {
                 normalisation: normalisation(encoder),
                 imagery: card.imagery,
                 input_size: card.input_size,
+                untold: None,
             })
             .collect()
     }

@@ -43,6 +43,7 @@ pub fn evaluate(task: &EvaluationTask, emit: &mut dyn FnMut(TrainerEvent)) -> Re
         normalisation: task.normalisation.clone(),
         imagery: Imagery::default(),
         input_size: task.input_size,
+        untold: None,
     };
     let unlike = tolerated(parts.dataset(), seen.unlike(&[learned]))?;
     let facts = [&facts.skipped, &facts.notes, &facts.findings];

@@ -89,6 +89,7 @@ pub fn run(
         warnings,
         initial: file,
         imagery,
+        statistics: Vec::new(),
         loading: begun.elapsed(),
         origin: Some(training.source().origin()),
     };
@@ -110,6 +111,7 @@ fn load(task: &TrainTask, model: &ModelSpec, device: Device) -> Result<Data, Tra
             normalisation: given.clone(),
             imagery: Imagery::default(),
             input_size: None,
+            untold: None,
         };
         warnings.extend(tolerated(dataset, Seen::of(facts, None).unlike(&[all]))?);
     }

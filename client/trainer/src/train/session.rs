@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use eosfed_common::band_values::BandMoments;
 use eosfed_common::card::{BandNormalisation, Energy, InitialFile};
 use eosfed_common::files::write_atomically;
 use eosfed_common::finite::Finite;
@@ -44,6 +45,9 @@ pub struct RunInfo {
     pub initial: Option<InitialFile>,
     /// What the imagery of the training samples has in common.
     pub imagery: Imagery,
+    /// Moments, unit and range of the bands of the training samples; empty for a specialist, whose normalisation has
+    /// them.
+    pub statistics: Vec<BandMoments>,
     /// How long it took until here.
     pub loading: Duration,
     /// Where the training samples come from, if they are not in memory.
@@ -182,7 +186,7 @@ impl<'a> Session<'a> {
             spent: Some(Box::new(spent.told(info.loading))),
         };
         emit(spent.event(info.loading, info.origin));
-        emit(TrainerEvent::Finished { steps: self.state.step, report });
+        emit(TrainerEvent::Finished { steps: self.state.step, report, statistics: info.statistics });
         Ok(())
     }
 

@@ -65,6 +65,23 @@ fn units_and_scale_are_compared_with_those_of_the_head() {
     ] {
         assert!(notes.contains(words), "{words}: {notes}");
     }
+    // Heads of rounds say what institutions did not tell.
+    let mut rounds = plain.clone();
+    rounds["statistics_from"] = serde_json::json!({ "told": 2, "institutions": 3 });
+    let notes = export(&rounds).unwrap();
+    assert!(notes.contains("are those of 2 of the 3 institutions"), "{notes}");
+    rounds.as_object_mut().unwrap().remove("statistics");
+    rounds["statistics_from"]["told"] = 0.into();
+    rounds["imagery"]["ground_sampling_distance"] = serde_json::Value::Null;
+    let notes = export(&rounds).unwrap();
+    for words in
+        ["none of the 3 institutions of its last round told them", "scale of the training is unknown for"]
+    {
+        let said = notes.lines().any(|line| line.contains(words) && line.contains("the head `"));
+        assert!(said, "{words}: {notes}");
+    }
+    rounds["statistics_from"]["told"] = 4.into();
+    assert!(export(&rounds).unwrap_err().to_string().contains("found `4` of `3`"));
     fs::remove_file(folder.path().join("features.safetensors")).unwrap();
     fs::write(&data, text.replace("scale = 0.5", "scale = 0.5\nstrict = true")).unwrap();
     let refused = export(&other).unwrap_err().to_string();

@@ -28,10 +28,9 @@ pub(super) fn convert(raw: RawPlan, report: &mut Report) -> Option<DownstreamSpe
     let licence = licence(licence_text, report);
     report.absent("release", release.as_ref(), "in a downstream job, which produces no specialist");
     let output = network::output(model, report);
-    let task = output.as_ref().map(|output| output.task);
     let rule = "0 in a downstream job";
     report.rule(specialists.is_empty(), "specialist (number of entries)", rule, specialists.len());
-    let head = head::head(raw_head, task, report);
+    let head = head::head(raw_head, output.as_ref(), report);
     report.absent("evaluation", evaluation.as_ref(), "in a downstream job");
     report.absent("statistics", statistics.as_ref(), "in a downstream job");
     let (institutions, participation) = participation::institutions(&raw_participation, report);
@@ -41,6 +40,7 @@ pub(super) fn convert(raw: RawPlan, report: &mut Report) -> Option<DownstreamSpe
     if let Some(settings) = &raw_training {
         training::of_a_head(settings, report);
     }
+    let task = output.as_ref().map(|output| output.task);
     let federated = federated(rounds, participation.min, admission, raw_training, task, report);
     Some(DownstreamSpec {
         name,

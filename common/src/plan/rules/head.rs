@@ -1,14 +1,14 @@
 //! The tables that name specialists: `[head]` and `[evaluation]`.
 
 use super::words::{distinct, words};
-use crate::model::{FeatureNorm, MAX_BANDS, Method, Task};
+use crate::model::{FeatureNorm, MAX_BANDS, Method};
 use crate::plan::report::Report;
-use crate::plan::{EvaluationPlan, HeadPlan};
+use crate::plan::{EvaluationPlan, HeadPlan, OutputPlan};
 
-/// The head of a downstream job, for this task if it is known.
+/// The head of a downstream job, for what it predicts if that is known.
 pub(in crate::plan) fn head(
     head: Option<HeadPlan>,
-    task: Option<Task>,
+    output: Option<&OutputPlan>,
     report: &mut Report,
 ) -> Option<HeadPlan> {
     let head = report.given("head", head, "in a downstream job")?;
@@ -19,9 +19,13 @@ pub(in crate::plan) fn head(
     let rule =
         "`pixel`, `layer` or `none` in rounds: `batch` would need the moments of other institutions' imagery";
     report.rule(head.composition.norm != FeatureNorm::Batch, "head.composition.norm", rule, "batch");
-    let fits = task.is_none_or(|task| head.decoder_channels.fits(task, head.method));
+    let fits = output.is_none_or(|output| head.decoder_channels.fits(output.task, head.method));
     let rule = "absent, but for a task of pixels with the method `fusion`: other heads have no decoder";
     report.rule(fits, "head.decoder_channels", rule, head.decoder_channels);
+    let broken = output.map(|output| head.class_colours.broken(output.task, &output.classes));
+    for (rule, found) in broken.unwrap_or_default() {
+        report.rule(false, "head.class_colours", rule, found);
+    }
     Some(head)
 }
 

@@ -1,8 +1,8 @@
 //! Messages of progress and results, from an institution to the coordinator.
 
 use eosfed_common::assignment::{
-    BlobRef, CurvePoint, Directive, EvaluationSubmission, Lease, MAX_POINTS, Progress, StatisticsSubmission,
-    UpdateSubmission,
+    BlobRef, CurvePoint, Directive, EvaluationSubmission, Lease, MAX_POINTS, Progress, SignedMoments,
+    StatisticsSubmission, UpdateSubmission,
 };
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::{AssignmentId, LeaseToken};
@@ -11,7 +11,7 @@ use eosfed_common::report::{EvaluationReport, TrainingReport};
 use eosfed_proto::v1;
 
 use super::model::bands;
-use super::{Wire, WireError, at_most, parse, required};
+use super::{Wire, WireError, at_most, parse, required, wrong};
 
 /// A parsed heartbeat.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,8 +91,15 @@ impl Wire for UpdateSubmission {
     type Message = v1::SubmitUpdateRequest;
 
     fn from_message(message: v1::SubmitUpdateRequest) -> Result<Self, WireError> {
-        let v1::SubmitUpdateRequest { assignment, lease_token, idempotency_key, weights, report, signature } =
-            message;
+        let v1::SubmitUpdateRequest {
+            assignment,
+            lease_token,
+            idempotency_key,
+            weights,
+            report,
+            signature,
+            statistics,
+        } = message;
         Ok(Self {
             assignment: parse("assignment", &assignment)?,
             token: parse("lease_token", &lease_token)?,
@@ -100,17 +107,42 @@ impl Wire for UpdateSubmission {
             weights: BlobRef::from_message(required("weights", weights)?)?,
             report: TrainingReport::from_message(required("report", report)?)?,
             signature: parse("signature", &signature)?,
+            statistics: statistics.map(SignedMoments::from_message).transpose()?.map(Box::new),
         })
     }
 
     fn into_message(self) -> v1::SubmitUpdateRequest {
-        let UpdateSubmission { assignment, token, key, weights, report, signature } = self;
+        let UpdateSubmission { assignment, token, key, weights, report, signature, statistics } = self;
         v1::SubmitUpdateRequest {
             assignment: assignment.to_string(),
             lease_token: token.expose().to_owned(),
             idempotency_key: key.into(),
             weights: Some(weights.into_message()),
             report: Some(report.into_message()),
+            signature: signature.to_string(),
+            statistics: statistics.map(|statistics| statistics.into_message()),
+        }
+    }
+}
+
+impl Wire for SignedMoments {
+    type Message = v1::SignedMoments;
+
+    fn from_message(message: v1::SignedMoments) -> Result<Self, WireError> {
+        let v1::SignedMoments { bands: list, signature } = message;
+        if list.is_empty() {
+            return Err(wrong("statistics.bands", "one or more, or `statistics` absent"));
+        }
+        Ok(Self {
+            bands: bands("statistics.bands", list)?,
+            signature: parse("statistics.signature", &signature)?,
+        })
+    }
+
+    fn into_message(self) -> v1::SignedMoments {
+        let SignedMoments { bands, signature } = self;
+        v1::SignedMoments {
+            bands: bands.into_iter().map(Wire::into_message).collect(),
             signature: signature.to_string(),
         }
     }

@@ -58,6 +58,7 @@ fn assignments_and_updates_parse_back_from_their_messages() {
     assert_eq!(UpdateSubmission::from_message(detailed_update().into_message()), Ok(detailed_update()));
     let mut plain = detailed_update();
     plain.report.initial = None;
+    plain.statistics = None;
     assert_eq!(UpdateSubmission::from_message(plain.clone().into_message()), Ok(plain));
     let mut message = detailed_update().into_message();
     message.report.as_mut().unwrap().initial =
@@ -119,6 +120,14 @@ fn each_bad_field_is_named() {
     assert_eq!(refused(|m| m.lease_token = "x".repeat(5_000_000)), "lease_token");
     assert_eq!(refused(|m| m.weights = None), "weights");
     assert_eq!(refused(|m| m.weights.as_mut().unwrap().digest = "md5:0".to_owned()), "digest");
+    let told = |change: fn(&mut v1::SignedMoments)| refused(|m| change(m.statistics.as_mut().unwrap()));
+    assert_eq!(told(|told| told.bands.clear()), "statistics.bands");
+    assert_eq!(told(|told| told.bands = vec![told.bands[0].clone(); MAX_BANDS + 1]), "statistics.bands");
+    assert_eq!(told(|told| told.signature = "none".to_owned()), "statistics.signature");
+    assert_eq!(told(|told| told.bands[0].m2 = -1.0), "m2");
+    assert_eq!(told(|told| told.bands[0].mean = f64::INFINITY), "mean");
+    assert_eq!(told(|told| told.bands[0].band = "a\u{202e}b".to_owned()), "band");
+    assert_eq!(told(|told| told.bands[0].values.as_mut().unwrap().low = 9.0), "values");
     assert_eq!(refused_report(|m| m.metrics[0].value = f64::NAN), "metrics.value");
     assert_eq!(refused_report(|m| m.metrics = vec![m.metrics[0].clone(); 2]), "metrics");
     assert_eq!(refused_report(|m| m.metrics = vec![v1::Metric::default(); 65]), "metrics");

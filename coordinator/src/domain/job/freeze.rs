@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use eosfed_common::assignment::BlobRef;
-use eosfed_common::card::{Card, MAX_UPDATES, Provenance, TrainingMode};
+use eosfed_common::assignment::{BandMoments, BlobRef};
+use eosfed_common::card::{BandNormalisation, Card, MAX_UPDATES, Provenance, TrainingMode};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::finite::Finite;
-use eosfed_common::head::Imagery;
+use eosfed_common::head::{Imagery, StatisticsFrom};
 use eosfed_common::ids::{InstitutionName, SpecialistName};
 use eosfed_common::model::ModelSpec;
 use eosfed_common::plan::{JobSpec, Training};
@@ -17,6 +17,7 @@ use eosfed_common::weights::Encoding;
 
 use super::{Job, TrainedHead};
 use crate::domain::round::{Contribution, Round};
+use crate::domain::statistics::pool;
 
 /// The plan's description of a specialist.
 struct Planned<'a> {
@@ -52,7 +53,9 @@ impl Job {
                 seed: spec.seed,
                 licence: &spec.licence,
             };
-            let Contribution::Update { weights, report, norm: _, since: _, signed } = contribution else {
+            let Contribution::Update { weights, report, norm: _, since: _, signed, statistics: _ } =
+                contribution
+            else {
                 return None;
             };
             let frozen = Frozen {
@@ -85,7 +88,27 @@ impl Job {
     pub(super) fn freeze_head(&self, last: &Round, weights: BlobRef) -> Option<TrainedHead> {
         self.head.as_ref()?;
         let Frozen { weights, institutions, rounds, report, updates: _ } = self.joint(last, weights);
-        Some(TrainedHead { weights, institutions, rounds, report })
+        let (statistics, statistics_from) = self.told(last);
+        let statistics_from = Some(statistics_from);
+        Some(TrainedHead { weights, institutions, rounds, report, statistics, statistics_from })
+    }
+
+    /// The statistics of a head's bands, pooled over the institutions of a round that told theirs, and how many they
+    /// were. Of fewer than the job combines nothing is kept: they would be the numbers of one institution, or of few.
+    fn told(&self, last: &Round) -> (Vec<BandNormalisation>, StatisticsFrom) {
+        let all = last.contributions().filter_map(|(_, contribution)| match contribution {
+            Contribution::Update { statistics, .. } => Some(statistics),
+            Contribution::Statistics(_) | Contribution::Evaluation { .. } => None,
+        });
+        let all: Vec<&Vec<BandMoments>> = all.collect();
+        let told: Vec<_> = all.iter().copied().filter(|bands| !bands.is_empty()).collect();
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let from = StatisticsFrom { told: number(told.len()), institutions: number(all.len()) };
+        if from.told == 0 || from.told < self.spec.min_institutions() {
+            return (Vec::new(), from);
+        }
+        // Admission bounds moments so that what is derived from them is finite.
+        (pool(told, self.max_share()).unwrap_or_default(), from)
     }
 
     /// The jointly trained weights. The last round is already counted.

@@ -31,6 +31,7 @@ use std::sync::Arc;
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::card::{BandNormalisation, Card, Energy};
 use eosfed_common::clock::Timestamp;
+use eosfed_common::head::StatisticsFrom;
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId, ReleaseNumber, SpecialistName};
 use eosfed_common::ledger::{Actor, EventKind};
 use eosfed_common::plan::{JobKind, JobSpec, SharedNormalisation};
@@ -176,6 +177,13 @@ pub struct TrainedHead {
     /// The report of its training: samples, mean validation metrics and shared properties of the imagery, all
     /// of the last round, and the energy of all rounds.
     pub report: TrainingReport,
+    /// Statistics of the bands, pooled over the institutions of the last round that told theirs. Empty if they were
+    /// fewer than the job combines.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub statistics: Vec<BandNormalisation>,
+    /// How many they were. Absent in records of before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statistics_from: Option<StatisticsFrom>,
 }
 
 /// The transitions of a job that no institution makes.

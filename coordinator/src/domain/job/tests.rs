@@ -20,6 +20,7 @@ use crate::testing::{
 };
 
 mod revoked;
+mod told;
 
 const DEADLINE: Duration = Duration::from_secs(30 * 60);
 

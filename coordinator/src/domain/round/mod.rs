@@ -36,6 +36,9 @@ pub enum Contribution {
         /// The institution's signed statement. Absent in updates of before there were such.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         signed: Option<Box<SignedUpdate>>,
+        /// Moments of the bands of a head. Empty where the institution does not tell them, and for a specialist.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        statistics: Vec<BandMoments>,
     },
     /// Moments of each band.
     Statistics(Vec<BandMoments>),

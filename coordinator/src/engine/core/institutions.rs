@@ -176,6 +176,9 @@ impl Core {
         job.check_lease(id, &submission.token)?;
         let statement = submission.statement();
         self.read(|state| state.check_signed(&id.institution, &statement, &submission.signature))?;
+        if let Some((statement, signature)) = submission.statistics_statement() {
+            self.read(|state| state.check_signed(&id.institution, &statement, &signature))?;
+        }
         self.must_be_sent(submission).await?;
         let screened = match self.screen(&job, submission.clone()).await {
             Ok(screened) => screened,

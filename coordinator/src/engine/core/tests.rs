@@ -3,6 +3,7 @@
 mod encodings;
 mod refused;
 mod retention;
+mod told;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

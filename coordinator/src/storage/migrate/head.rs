@@ -61,14 +61,15 @@ mod tests {
         let mut job = json!({ "head": over(), "trained": { "head": { "name": "cover" }, "rounds": 1 } });
         let Record { tree, key, record } = to_3(&mut job).unwrap();
         let bytes = record.to_string().into_bytes();
-        let HeadRef { document, release, signature } = serde_json::from_value(job["head"].clone()).unwrap();
+        let HeadRef { document, release, signature, bands } =
+            serde_json::from_value(job["head"].clone()).unwrap();
         assert_eq!(
             (tree.as_str(), key, document),
             ("documents", document.digest.to_string(), BlobRef::of(&bytes))
         );
         let read = HeadOver::from_bytes(&bytes).unwrap();
         assert_eq!(read, serde_json::from_value(over()).unwrap());
-        assert_eq!((release.0, &signature), (3, &read.head.signature()));
+        assert_eq!((release.0, &signature, bands), (3, &read.head.signature(), read.head.bands()));
         assert_eq!(job["trained"], json!({ "rounds": 1 }));
         let once = job.clone();
         assert_eq!((to_3(&mut job), &job), (None, &once), "a second migration changes nothing");

@@ -172,6 +172,7 @@ impl Claimant {
                 weights: Some(v1::Blob { digest: digest.clone(), size }),
                 report: Some(report),
                 signature,
+                statistics: None,
             };
             tell("update", self.member.participant().submit_update(submission).await)?;
         }

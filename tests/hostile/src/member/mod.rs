@@ -274,6 +274,7 @@ impl Member {
             weights: Some(v1::Blob { digest, size }),
             report: Some(report(9, Vec::new())),
             signature,
+            statistics: None,
         };
         tell("submit", self.participant().submit_update(submission).await).map(drop)
     }

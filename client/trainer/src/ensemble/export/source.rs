@@ -136,6 +136,7 @@ fn plain_head(
         antialias: false,
         imagery: Imagery::default(),
         statistics: Vec::new(),
+        statistics_from: None,
         samples: 0,
         training: None,
     })

@@ -12,7 +12,7 @@ use super::scene::Scene;
 use super::windows::Windows;
 use crate::ensemble::error::EnsembleError;
 use crate::ensemble::head_model::HeadModel;
-use crate::train::{Seen, without_units};
+use crate::train::{self, Seen};
 
 /// Most windows that are looked at, evenly spread over the scene.
 const WINDOWS: usize = 32;
@@ -51,7 +51,7 @@ impl Likeness {
         // The scale was compared above, as windows see it.
         let seen = Seen::surveyed(&surveyed, Imagery::default(), None);
         unlike.extend(seen.unlike(head.learned()));
-        let unknown = scale.unknown(&head.file, distance).into_iter().chain(without_units(head.learned()));
+        let unknown = scale.unknown(&head.file, distance).into_iter().chain(train::unknown(head.learned()));
         if options.strict && !unlike.is_empty() {
             let reason = format!(
                 "with `--strict` a scene must be like the imagery of the training: {}",

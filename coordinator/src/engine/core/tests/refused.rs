@@ -11,7 +11,7 @@ use crate::domain::round::ParticipantState;
 
 impl Bench {
     /// An engine with the released specialists of the one-shot job.
-    fn with_release() -> Self {
+    pub(super) fn with_release() -> Self {
         let (folder, store) = (tempfile::tempdir().unwrap(), released());
         let retention = Limits { keep_for: Some(Duration::ZERO), ..Limits::default() };
         let core = Self::open(folder.path(), store.clone(), Duration::ZERO, retention.clone());

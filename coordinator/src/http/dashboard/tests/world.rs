@@ -373,6 +373,8 @@ impl Builder {
             institutions: vec![name("east"), name("west")],
             rounds: 1,
             report,
+            statistics: Vec::new(),
+            statistics_from: None,
         }));
         job.state = JobState::Finished { at: self.ago(35_000) };
         self.files.push(bytes);
@@ -535,7 +537,14 @@ fn update(at: usize, score: f64) -> Contribution {
     ]
     .into();
     report.energy = energy(0.004 + 0.001 * (at % 5) as f64);
-    Contribution::Update { weights: weights(at), report, norm: Finite::literal(1.4), since: 0, signed: None }
+    Contribution::Update {
+        weights: weights(at),
+        report,
+        norm: Finite::literal(1.4),
+        since: 0,
+        signed: None,
+        statistics: Vec::new(),
+    }
 }
 
 /// The lease of an institution that is at work in the open round.
