@@ -381,6 +381,7 @@ impl HeadFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::JobSpec;
 
     fn head(selection: &str) -> HeadFile {
         let encoder = serde_json::json!({
@@ -414,6 +415,16 @@ mod tests {
             let said = with(serde_json::json!({ "a": bad })).unwrap_err();
             assert!(said.contains(&format!("found `{bad}`")), "{said}");
         }
+    }
+
+    #[test]
+    fn colours_of_a_plan_are_in_its_head() {
+        let plan = include_str!("../../tests/kit/plans/downstream.toml");
+        let plan = plan.replace("[head]", "[head]\nclass_colours = { wood = \"#009e73\" }");
+        let JobSpec::Downstream(spec) = JobSpec::parse(&plan).unwrap() else { panic!("not downstream") };
+        let head = HeadFile::planned(&spec, ReleaseNumber(1), Vec::new());
+        let of = |class: &str| head.class_colours.of(class);
+        assert_eq!((of("wood"), of("field")), (Some([0, 158, 115]), None));
     }
 
     #[test]

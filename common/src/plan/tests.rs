@@ -1,6 +1,4 @@
 use super::*;
-use crate::head::HeadFile;
-use crate::ids::ReleaseNumber;
 use crate::weights::Encoding;
 
 // The texts of the test kit: its types would be of another copy of this crate.
@@ -162,7 +160,7 @@ fn a_plan_for_a_head_is_accepted_and_each_of_its_rules_can_fail() {
 }
 
 #[test]
-fn colours_of_a_plan_are_checked_as_those_of_a_data_set_and_are_in_its_head() {
+fn colours_of_a_plan_are_checked_as_those_of_a_data_set() {
     let with = |colours: &str| DOWNSTREAM.replace("[head]", &format!("[head]\nclass_colours = {colours}"));
     let said = |plan: &str| JobSpec::parse(plan).unwrap_err().to_string();
     let unknown = said(&with("{ field = \"#112233\", wod = \"#009e73\" }"));
@@ -180,11 +178,6 @@ fn colours_of_a_plan_are_checked_as_those_of_a_data_set_and_are_in_its_head() {
     let alike = JobSpec::parse(&with("{ field = \"#009e73\", wood = \"#009E73\" }")).unwrap();
     let [warning] = &alike.warnings()[..] else { panic!("one warning") };
     assert!(warning.contains("`head.class_colours`: field, wood have the same colour"), "{warning}");
-    let JobSpec::Downstream(spec) = JobSpec::parse(&with("{ wood = \"#009e73\" }")).unwrap() else {
-        panic!("not downstream")
-    };
-    let head = HeadFile::planned(&spec, ReleaseNumber(1), Vec::new());
-    assert_eq!((head.class_colours.of("wood"), head.class_colours.of("field")), (Some([0, 158, 115]), None));
     let plain = serde_json::to_value(JobSpec::parse(DOWNSTREAM).unwrap()).unwrap();
     assert_eq!(plain["head"].get("class_colours"), None, "as an earlier version stores it");
 }
