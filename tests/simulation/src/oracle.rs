@@ -150,8 +150,7 @@ fn receipts(job: &Job, history: &[ClosedRound], sites: &[Site]) -> Result<(), Vi
 fn is_what_was_sent(contribution: &Contribution, sent: &Submission) -> bool {
     match (contribution, sent) {
         (Contribution::Update { weights, report, statistics, .. }, Submission::Update(sent)) => {
-            let told = sent.statistics.as_ref().map_or(&[][..], |told| &told.bands);
-            *weights == sent.weights && *report == sent.report && statistics == told
+            *weights == sent.weights && *report == sent.report && *statistics == sent.statistics
         }
         (Contribution::Statistics(bands), Submission::Statistics(sent)) => *bands == sent.bands,
         (Contribution::Evaluation(report), Submission::Scores(sent)) => *report == sent.report,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use eosfed_common::assignment::{BandMoments, BlobRef};
+use eosfed_common::assignment::{BlobRef, SignedMoments};
 use eosfed_common::card::{BandNormalisation, Card, MAX_UPDATES, Provenance, TrainingMode};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::finite::Finite;
@@ -100,8 +100,8 @@ impl Job {
             Contribution::Update { statistics, .. } => Some(statistics),
             Contribution::Statistics(_) | Contribution::Evaluation { .. } => None,
         });
-        let all: Vec<&Vec<BandMoments>> = all.collect();
-        let told: Vec<_> = all.iter().copied().filter(|bands| !bands.is_empty()).collect();
+        let all: Vec<&Option<Box<SignedMoments>>> = all.collect();
+        let told: Vec<_> = all.iter().filter_map(|told| Some(&told.as_ref()?.bands)).collect();
         let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let from = StatisticsFrom { told: number(told.len()), institutions: number(all.len()) };
         if from.told == 0 || from.told < self.spec.min_institutions() {

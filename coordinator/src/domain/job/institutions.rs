@@ -128,7 +128,7 @@ impl Job {
             norm,
             since: update.assignment.round,
             signed: Some(Box::new(signed)),
-            statistics: update.statistics.map(|told| told.bands).unwrap_or_default(),
+            statistics: update.statistics,
         };
         self.submit_contribution(&update.assignment, &update.token, update.key, contribution, now)
     }

@@ -6,7 +6,7 @@ mod transitions;
 
 use std::collections::BTreeMap;
 
-use eosfed_common::assignment::{BandMoments, BlobRef, Lease};
+use eosfed_common::assignment::{BandMoments, BlobRef, Lease, SignedMoments};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::finite::Finite;
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId};
@@ -36,9 +36,9 @@ pub enum Contribution {
         /// The institution's signed statement. Absent in updates of before there were such.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         signed: Option<Box<SignedUpdate>>,
-        /// Moments of the bands of a head. Empty where the institution does not tell them, and for a specialist.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        statistics: Vec<BandMoments>,
+        /// Moments of the bands of a head. Absent where the institution does not tell them, and for a specialist.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        statistics: Option<Box<SignedMoments>>,
     },
     /// Moments of each band.
     Statistics(Vec<BandMoments>),

@@ -543,7 +543,7 @@ fn update(at: usize, score: f64) -> Contribution {
         norm: Finite::literal(1.4),
         since: 0,
         signed: None,
-        statistics: Vec::new(),
+        statistics: None,
     }
 }
 
