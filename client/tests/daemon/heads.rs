@@ -31,11 +31,11 @@ async fn submitted(words: &str, moments: &str) -> (UpdateSubmission, Sending) {
     world.set_policy(&policy(words));
     world.run().await;
     let sent = world.fake.get().updates.values().next().cloned().expect("an update was sent");
-    let reports = entries(&world).into_iter().filter_map(|entry| match entry.kind {
+    let mut reports = entries(&world).into_iter().filter_map(|entry| match entry.kind {
         EntryKind::Sending(sending) if sending.record == Record::TrainingReport => Some(sending),
         _ => None,
     });
-    (UpdateSubmission::from_message(sent).unwrap(), reports.last().unwrap())
+    (UpdateSubmission::from_message(sent).unwrap(), reports.next_back().unwrap())
 }
 
 #[tokio::test]
