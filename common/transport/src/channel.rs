@@ -22,6 +22,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Interval of keep-alives, which detect a dead peer behind a NAT that dropped the connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
+/// Most bytes of a frame that the coordinator may send: a whole chunk of a download fits.
+pub(crate) const FRAME: u32 = 256 << 10;
+
 /// Why a channel cannot be set up. A failure to connect is an error of the first call instead.
 #[derive(Debug, thiserror::Error)]
 pub enum ChannelError {
@@ -112,6 +115,7 @@ pub fn open_with(
         .tls_config(tls)
         .map_err(|error| ChannelError::Identity { reason: with_causes(&error) })?
         .tcp_nodelay(true)
+        .max_frame_size(FRAME)
         .http2_keep_alive_interval(options.keep_alive)
         .keep_alive_timeout(options.keep_alive)
         .keep_alive_while_idle(true);

@@ -19,13 +19,14 @@ use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::channel::Transport;
+use crate::channel::{FRAME, Transport};
 use crate::compression::Compressor;
 use crate::status::from_status;
 
 /// Bytes in one message. The coordinator holds two chunks of each upload in memory: one that it writes to the
 /// disk and one that arrives. So this size determines the memory of hundreds of concurrent transfers.
 pub const CHUNK: usize = 128 << 10;
+const _: () = assert!(CHUNK <= FRAME as usize, "a chunk is one frame");
 
 /// Sends the file to the coordinator, from where an earlier try ended. For a blob that is already there, this
 /// is one short call. `guard` is called with the bytes of each chunk, as it is sent, before it is sent. If it gives a sentence, the

@@ -20,6 +20,7 @@ use super::connection::Connection;
 use super::handshakes::{Decision, Handshakes, Ticket};
 use super::limits::Source;
 use super::live::LiveConnections;
+use super::socket::Socket;
 
 /// Connections whose handshake is done and that the server has not taken yet.
 const QUEUE: usize = 64;
@@ -105,7 +106,7 @@ async fn handshake(
     stream.set_nodelay(true)?;
     let timeout = live.limits().handshake_timeout;
     let tls = tokio::select! {
-        tls = tokio::time::timeout(timeout, acceptor.accept(stream)) => tls??,
+        tls = tokio::time::timeout(timeout, acceptor.accept(Socket::new(stream))) => tls??,
         () = ticket.cancelled.cancelled() => {
             return Err(io::Error::new(io::ErrorKind::TimedOut, "it gave way to newer connections"));
         }

@@ -1,7 +1,7 @@
 //! A connection whose handshake is done: it ends by itself when its certificate expires, or when its
 //! caller may no longer call.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,16 +9,16 @@ use std::task::{Context, Poll};
 
 use eosfed_transport::certificate::Certificate;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
 use super::live::{LiveConnections, OpenConnection};
 use super::peer::Peer;
+use super::socket::Socket;
 
 /// A TLS connection whose handshake is done.
 pub struct Connection {
-    tls: TlsStream<TcpStream>,
+    tls: TlsStream<Socket>,
     peer: Peer,
     entry: OpenConnection,
     ended: bool,
@@ -31,7 +31,7 @@ impl Connection {
     /// If the certificate that was presented carries no identity of this system, or its holder, or
     /// callers without one, have as many connections as they may.
     pub(super) fn of(
-        tls: TlsStream<TcpStream>,
+        tls: TlsStream<Socket>,
         address: SocketAddr,
         live: &LiveConnections,
     ) -> io::Result<Self> {
@@ -81,6 +81,20 @@ impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.check(cx)?;
         Pin::new(&mut self.tls).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.check(cx)?;
+        Pin::new(&mut self.tls).poll_write_vectored(cx, bufs)
+    }
+
+    // Without this, the head of each HTTP/2 frame is a record of TLS and a system call of its own.
+    fn is_write_vectored(&self) -> bool {
+        self.tls.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -9,6 +9,7 @@ mod limits;
 mod live;
 mod peer;
 pub(crate) mod rehearsal;
+mod socket;
 
 pub use authority::Authority;
 pub use config::{ServerTls, TlsError};
