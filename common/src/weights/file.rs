@@ -12,8 +12,8 @@ use safetensors::{Dtype, SafeTensors};
 
 use super::{Signature, Verified, WeightsError};
 
-/// Bytes that [`WeightsFile::check_by_reading`] reads at once.
-const READ_AT_ONCE: usize = 64 << 10;
+/// Values that [`WeightsFile::check_by_reading`] reads at once.
+pub const READ_AT_ONCE: usize = 1 << 14;
 
 /// A safetensors file mapped into memory.
 #[derive(Debug)]
@@ -57,24 +57,31 @@ impl WeightsFile {
         self.finite(self.views_of(floats(expected))?)
     }
 
-    /// As [`WeightsFile::check`], for who needs no values: they are read from the file piece by piece, since the pages
-    /// of a map that were touched count as memory of the process.
+    /// As [`WeightsFile::check`], for who keeps no values: they are read from the file piece by piece, since the pages
+    /// of a map that were touched count as memory of the process. `see` is shown each piece of at most [`READ_AT_ONCE`]
+    /// values that was found in order: the tensor's position in `expected`, the piece's first value, and the values as
+    /// they are stored.
     ///
     /// # Errors
     /// The first broken rule, with the tensor's name; errors of reading.
-    pub fn check_by_reading(&self, expected: &Signature) -> Result<Verified, WeightsError> {
+    pub fn check_by_reading(
+        &self,
+        expected: &Signature,
+        mut see: impl FnMut(usize, usize, &[[u8; 4]]),
+    ) -> Result<Verified, WeightsError> {
         let io = |source| WeightsError::Io { path: self.path.clone(), source };
         let file = File::open(&self.path).map_err(io)?;
-        let mut buffer = vec![0; READ_AT_ONCE];
-        for (tensor, offset) in self.check_layout(expected)? {
-            let end = offset + 4 * expected.0[&tensor].iter().product::<usize>();
-            for from in (offset..end).step_by(READ_AT_ONCE) {
-                let piece = &mut buffer[..READ_AT_ONCE.min(end - from)];
-                file.read_exact_at(piece, from as u64).map_err(io)?;
-                if let Some((index, value)) = Values(piece).first_not_finite() {
-                    let position = (from - offset) / 4 + index;
+        let mut buffer = vec![[0; 4]; READ_AT_ONCE];
+        for (index, (tensor, offset)) in self.check_layout(expected)?.into_iter().enumerate() {
+            let length = expected.0[&tensor].iter().product::<usize>();
+            for start in (0..length).step_by(READ_AT_ONCE) {
+                let piece = &mut buffer[..READ_AT_ONCE.min(length - start)];
+                file.read_exact_at(piece.as_flattened_mut(), (offset + 4 * start) as u64).map_err(io)?;
+                if let Some((at, value)) = Values(piece.as_flattened()).first_not_finite() {
+                    let position = start + at;
                     return Err(WeightsError::NotFinite { path: self.path.clone(), tensor, position, value });
                 }
+                see(index, start, piece);
             }
         }
         Ok(Verified::by_check())

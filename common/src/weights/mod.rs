@@ -17,7 +17,7 @@ mod tests;
 pub use encoding::{BLOCK, DEFAULT_TOP_K_SHARE, Encoding, LIMIT, StepCode};
 pub(crate) use encoding::{default_top_k_share, is_default_top_k_share};
 pub use error::WeightsError;
-pub use file::{CheckedWeights, Values, WeightsFile};
+pub use file::{CheckedWeights, READ_AT_ONCE, Values, WeightsFile};
 pub use signature::{Signature, Tensors, Verified};
 pub use step::{PartOffsets, StepFile, moved, residual, step_of_bf16, step_of_int8, write_step};
 pub use write::{write, write_each};

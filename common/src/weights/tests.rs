@@ -73,7 +73,18 @@ fn a_file_that_is_read_is_checked_alike() {
         let (_folder, path) = file(tensors, signature_of_file);
         let opened = WeightsFile::open(&path).unwrap();
         let mapped = opened.check(&signature).map(|checked| checked.verified());
-        let read = opened.check_by_reading(&signature);
+        let mut seen = Tensors::new();
+        let read = opened.check_by_reading(&signature, |tensor, start, piece| {
+            let name = signature.0.keys().nth(tensor).unwrap();
+            let values = seen.entry(name.clone()).or_default();
+            assert_eq!(values.len(), start);
+            values.extend(piece.iter().map(|stored| f32::from_le_bytes(*stored)));
+        });
+        assert_eq!(
+            read.is_ok(),
+            seen == *tensors,
+            "each value is shown once, in order, and only what is finite"
+        );
         assert_eq!(read.is_ok(), mapped.is_ok());
         let (read, mapped) = (read.err(), mapped.err());
         assert_eq!(read.as_ref().map(ToString::to_string), mapped.as_ref().map(ToString::to_string));

@@ -1,6 +1,8 @@
 //! Distances between sets of weights: over all tensors together, in the L2 norm.
 
-use eosfed_common::weights::{Signature, WeightsError};
+use std::path::Path;
+
+use eosfed_common::weights::{READ_AT_ONCE, Signature, Verified, WeightsError, WeightsFile};
 use rayon::prelude::*;
 
 use crate::span::{PIECE, Span, spans};
@@ -69,6 +71,32 @@ pub fn distance(signature: &Signature, a: &WeightsReader, b: &WeightsReader) -> 
     Ok(sum.sqrt())
 }
 
+// Files are checked in the pieces in which distances are summed.
+const _: () = assert!(READ_AT_ONCE == PIECE);
+
+/// Checks a file of which nothing is known, as [`WeightsReader::check`] does, and gives its distance from `base`, as
+/// [`distance`] does. Each of the two is read once.
+///
+/// # Errors
+/// As [`WeightsReader::check`]. If `base` cannot be read, only the distance is an error.
+pub fn check_from(
+    path: &Path,
+    expected: &Signature,
+    base: &WeightsReader,
+) -> Result<(Verified, Result<f64, WeightsError>), WeightsError> {
+    let mut pairs = Pairs::default();
+    let mut sum = Ok(0.0);
+    let verified = WeightsFile::open(path)?.check_by_reading(expected, |tensor, start, values| {
+        // After an error nothing more is read of the base, but the file is checked to its end.
+        let Ok(so_far) = &mut sum else { return };
+        match pairs.sum_from(base, Span { tensor, start, length: values.len() }, values) {
+            Ok(piece) => *so_far += piece,
+            Err(error) => sum = Err(error),
+        }
+    })?;
+    Ok((verified, sum.map(f64::sqrt)))
+}
+
 /// Lanes of f64.
 type Wide = [f64; LANES];
 
@@ -87,16 +115,29 @@ impl Pairs {
     /// The squared distance of a piece for each pair `a < b`, at `a * count + b`: in interleaved sums, which
     /// are added at the end, and then what is left beyond the last whole lane.
     fn sums(&mut self, updates: &[&WeightsReader], span: Span) -> Result<Vec<f64>, WeightsError> {
-        let count = updates.len();
         read_rows(updates.iter().copied(), span, &mut self.rows)?;
-        let row = |index: usize| &self.rows[index * span.length..(index + 1) * span.length];
+        Ok(self.sums_of_rows(updates.len(), span.length))
+    }
+
+    /// The squared distance of these values of a span from those of `base`.
+    fn sum_from(&mut self, base: &WeightsReader, span: Span, values: &[Stored]) -> Result<f64, WeightsError> {
+        self.rows.resize(2 * span.length, Stored::default());
+        let (there, here) = self.rows.split_at_mut(span.length);
+        here.copy_from_slice(values);
+        base.read(span, there)?;
+        Ok(self.sums_of_rows(2, span.length)[1])
+    }
+
+    /// [`Pairs::sums`] of so many rows of this length, which are in `rows`.
+    fn sums_of_rows(&mut self, count: usize, length: usize) -> Vec<f64> {
+        let row = |index: usize| &self.rows[index * length..(index + 1) * length];
         self.sums.clear();
         self.sums.resize(count * count, [0.0; LANES]);
         self.block.resize(count, [[0.0; LANES]; BLOCK]);
-        let whole = span.length / LANES;
+        let whole = length / LANES;
         for from in (0..whole).step_by(BLOCK) {
             let lanes = BLOCK.min(whole - from);
-            for (row, block) in self.rows.chunks_exact(span.length).zip(&mut self.block) {
+            for (row, block) in self.rows.chunks_exact(length).zip(&mut self.block) {
                 widen(&row[from * LANES..][..lanes * LANES], block);
             }
             add_squares(&self.block, lanes, &mut self.sums);
@@ -110,7 +151,7 @@ impl Pairs {
             let square = |(a, b): (&Stored, &Stored)| (value(*a) - value(*b)).powi(2);
             self.sums[at].iter().sum::<f64>() + rest.map(square).sum::<f64>()
         };
-        Ok((0..count * count).map(pair).collect())
+        (0..count * count).map(pair).collect()
     }
 }
 

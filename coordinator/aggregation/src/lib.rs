@@ -44,7 +44,7 @@ use rule::Rule;
 use scratch::Scratch;
 use span::{Span, spans};
 
-pub use distances::distance;
+pub use distances::{check_from, distance};
 pub use input::{AggregationInput, Update};
 pub use server::Server;
 pub use span::PIECE;

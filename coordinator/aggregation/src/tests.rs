@@ -274,8 +274,35 @@ fn a_distance_is_the_documented_sum_to_the_bit() {
             assert_eq!(found.of(a, b).to_bits(), expected.to_bits(), "{a}, {b}");
             let alone = distance(&bench.signature, readers[a], readers[b]).unwrap();
             assert_eq!(alone.to_bits(), expected.sqrt().to_bits(), "{a}, {b} alone");
+            let path = bench.folder.path().join(b.to_string());
+            let (_, checked) = check_from(&path, &bench.signature, readers[a]).unwrap();
+            assert_eq!(checked.unwrap().to_bits(), alone.to_bits(), "{a}, {b} where it is checked");
         }
     }
+}
+
+/// Whose file is damaged is told apart: an update is refused, and the weights of a round are the coordinator's own.
+#[test]
+fn an_update_is_checked_whatever_is_wrong_with_the_weights_that_it_steps_from() {
+    let bench = Bench::new(&[("w", &[5_000])]);
+    let [base, _] =
+        ["base", "update"].map(|name| bench.reader(name, &vector(&[1.0; 5_000]), &bench.signature));
+    let spoil = |name: &str, value: f32| {
+        let path = bench.folder.path().join(name);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let at = bytes.len() - 4;
+        bytes[at..].copy_from_slice(&value.to_le_bytes());
+        std::fs::write(&path, bytes).unwrap();
+    };
+    let path = bench.folder.path().join("update");
+    let check = || check_from(&path, &bench.signature, &base);
+    assert_eq!(check().unwrap().1.unwrap(), 0.0);
+    spoil("base", f32::INFINITY);
+    let error = check().unwrap().1.unwrap_err().to_string();
+    assert!(error.ends_with("/base: tensor `w` holds inf at position 4999"), "{error}");
+    spoil("update", f32::NAN);
+    let error = check().unwrap_err().to_string();
+    assert!(error.ends_with("/update: tensor `w` holds NaN at position 4999"), "{error}");
 }
 
 #[test]

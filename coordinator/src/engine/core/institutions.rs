@@ -1,6 +1,6 @@
 //! Calls of institutions on the engine: accepting work, and submitting results to be admitted and counted.
 
-use eosfed_aggregation::{WeightsReader, distance};
+use eosfed_aggregation::{WeightsReader, check_from, distance};
 use eosfed_common::assignment::{
     BlobRef, Directive, EvaluationSubmission, Lease, MAX_TEXT, Progress, StatisticsSubmission,
     UpdateSubmission,
@@ -11,7 +11,7 @@ use eosfed_common::ids::{AssignmentId, IdempotencyKey, InstitutionName, LeaseTok
 use eosfed_common::policy_summary::SignedPolicySummary;
 use eosfed_common::printable::Printable;
 use eosfed_common::refusal::{Reason, Refusal};
-use eosfed_common::weights::Encoding;
+use eosfed_common::weights::{Encoding, WeightsError};
 
 use super::{Core, Writer, defect, lock};
 use crate::domain::admission::{UpdateRules, weights_refusal};
@@ -230,20 +230,20 @@ impl Core {
             Some(base) => Some(LocalFile::of(self.blobs(), base.digest).await?),
             None => None,
         };
-        let checked = match job.code_of(&submission)? {
-            Some(code) => {
-                let base = base.as_ref().ok_or_else(|| nothing_to_step_from(submission.report.encoding))?;
-                WeightsReader::check_step(file.path(), &signature, code, base.path())
+        let open = |base: &LocalFile| WeightsReader::open(base.path(), &signature);
+        let checked = match (job.code_of(&submission)?, &base) {
+            (None, None) => {
+                WeightsReader::check(file.path(), &signature).map(|(_, verified)| (verified, Ok(0.0)))
             }
-            None => WeightsReader::check(file.path(), &signature),
+            (None, Some(base)) => check_from(file.path(), &signature, &open(base).map_err(unreadable)?),
+            (Some(code), Some(base)) => WeightsReader::check_step(file.path(), &signature, code, base.path())
+                .map(|(step, verified)| {
+                    (verified, open(base).and_then(|base| distance(&signature, &base, &step)))
+                }),
+            (Some(_), None) => return Err(nothing_to_step_from(submission.report.encoding)),
         };
-        let (weights, verified) = checked.map_err(|error| weights_refusal(&error, &submission.weights))?;
-        let norm = match base {
-            Some(base) => WeightsReader::open(base.path(), &signature)
-                .and_then(|base| distance(&signature, &base, &weights))
-                .map_err(|error| defect("weights cannot be read", &error))?,
-            None => 0.0,
-        };
+        let (verified, norm) = checked.map_err(|error| weights_refusal(&error, &submission.weights))?;
+        let norm = norm.map_err(unreadable)?;
         let stated = self.read(|state| state.counted_samples(&submission.assignment));
         let rules = UpdateRules::of(&job.spec, job.reported(institution), stated);
         ScreenedUpdate::screen(submission.clone(), rules, &target, verified, norm)
@@ -354,6 +354,11 @@ impl Core {
 fn nothing_to_step_from(encoding: Encoding) -> Refusal {
     let message = format!("the update is a step (`{encoding}`), and this assignment has no starting weights");
     Refusal::new(Reason::Malformed, message)
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "it is what errors are mapped with")]
+fn unreadable(error: WeightsError) -> Refusal {
+    defect("weights cannot be read", &error)
 }
 
 fn not_uploaded(weights: BlobRef) -> Refusal {
