@@ -1,6 +1,5 @@
 //! Uploads and downloads of blobs, in chunks.
 
-use bytes::Bytes;
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::digest::Digest;
 use eosfed_common::identity::{Identity, Role};
@@ -14,22 +13,31 @@ use eosfed_transport::status::to_status;
 use eosfed_transport::transfer::CHUNK;
 use eosfed_transport::wire::parse;
 use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::Empty;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Context, access, reply};
+use super::chunks::Encoded;
+use super::pieces::Pieces;
+use super::{Context, access, chunks, reply};
 use crate::engine::{Core, cpu_permits};
 use crate::storage::{BlobError, Presence};
 
-pub(super) struct Service(pub(super) Context);
+pub(super) struct Service {
+    context: Context,
+    pieces: Pieces,
+}
 
 fn missing(digest: &Digest) -> Refusal {
     Refusal::new(Reason::NotFound, format!("blob {digest} does not exist, or this caller may not read it"))
 }
 
 impl Service {
+    pub(super) fn new(context: Context) -> Self {
+        Self { context, pieces: Pieces::default() }
+    }
+
     fn may_download(&self, caller: &Identity, digest: &Digest) -> Result<(), Refusal> {
-        let engine = &self.0.engine;
+        let engine = &self.context.engine;
         let allowed = match caller.role {
             Role::Operator => engine.is_published(digest),
             Role::Reader => engine.is_readable(digest),
@@ -44,7 +52,7 @@ impl Service {
         match caller.role {
             Role::Institution => {
                 let own = async move |core: &Core| core.uploaded(&caller.name, digest).await;
-                self.0.engine.call(own).await
+                self.context.engine.call(own).await
             }
             Role::Operator | Role::Reader => match self.may_download(&caller, &digest) {
                 Ok(()) => self.whole(digest).await,
@@ -55,7 +63,7 @@ impl Service {
 
     /// How many bytes of a blob are here, whoever has sent them.
     async fn whole(&self, digest: Digest) -> Result<Presence, Refusal> {
-        self.0.engine.call(async move |core: &Core| Ok(core.blobs().stat("", digest).await?)).await
+        self.context.engine.call(async move |core: &Core| Ok(core.blobs().stat("", digest).await?)).await
     }
 
     async fn stat(&self, request: Request<v1::StatRequest>) -> Result<v1::StatResponse, Refusal> {
@@ -71,7 +79,7 @@ impl Service {
     async fn download(
         &self,
         request: Request<v1::DownloadRequest>,
-    ) -> Result<ReceiverStream<Result<v1::DownloadResponse, Status>>, Refusal> {
+    ) -> Result<Response<Empty<Encoded>>, Refusal> {
         let caller = access::caller(&request)?.identity.clone();
         let v1::DownloadRequest { digest, mut offset } = request.into_inner();
         let digest: Digest = parse("digest", &digest)?;
@@ -79,17 +87,20 @@ impl Service {
         if let Presence::Partial(_) = self.whole(digest).await? {
             return Err(BlobError::Missing(digest).into());
         }
-        let engine = self.0.engine.clone();
+        let engine = self.context.engine.clone();
+        let download = self.pieces.download(digest);
         // One chunk waits while another is sent: hundreds download at once when a round opens.
         let (sender, receiver) = mpsc::channel(1);
         tokio::spawn(async move {
             loop {
-                let read = async move |core: &Core| Ok(core.blobs().read(digest, offset, CHUNK).await?);
-                let message = match engine.call(read).await {
+                let read = |start| {
+                    engine.call(async move |core: &Core| Ok(core.blobs().read(digest, start, CHUNK).await?))
+                };
+                let message = match download.rest_of_piece(offset, read).await {
                     Ok(chunk) if chunk.is_empty() => return,
                     Ok(chunk) => {
                         offset += chunk.len() as u64;
-                        Ok(v1::DownloadResponse { chunk: Bytes::from(chunk) })
+                        Ok(chunk)
                     }
                     Err(refusal) => Err(to_status(&refusal)),
                 };
@@ -99,7 +110,7 @@ impl Service {
                 }
             }
         });
-        Ok(ReceiverStream::new(receiver))
+        Ok(chunks::answer(receiver))
     }
 
     async fn upload(&self, request: Request<Streaming<v1::UploadRequest>>) -> Result<u64, Refusal> {
@@ -110,20 +121,20 @@ impl Service {
         };
         let v1::UploadHeader { digest, size, offset } = header;
         let blob = BlobRef { digest: parse("digest", &digest)?, size };
-        self.0.engine.may_upload(&caller, size)?;
+        self.context.engine.may_upload(&caller, size)?;
         let own = Identity::institution(caller.clone());
         if let Presence::Complete(bytes) = self.presence(own, blob.digest).await? {
             return Ok(bytes);
         }
-        self.0.disk.check(size.saturating_sub(offset))?;
+        self.context.disk.check(size.saturating_sub(offset))?;
         let owner = caller.clone();
         let begin = async move |core: &Core| core.begin_upload(&owner, blob, offset);
-        let token = self.0.engine.call(begin).await?;
+        let token = self.context.engine.call(begin).await?;
         let stands = self.receive((&caller, &token), blob, offset, &mut parts).await?;
         if stands == size {
             let _permit = cpu_permits::acquire().await;
             let finish = async move |core: &Core| core.finish_upload(&caller, &token, blob).await;
-            self.0.engine.call(finish).await?;
+            self.context.engine.call(finish).await?;
         }
         Ok(stands)
     }
@@ -148,11 +159,11 @@ impl Service {
                 }
             };
             // Others upload at the same time.
-            self.0.disk.check(chunk.len() as u64)?;
+            self.context.disk.check(chunk.len() as u64)?;
             let (owner, token) = (caller.clone(), token.clone());
             let append =
                 async move |core: &Core| core.append_upload(&owner, &token, blob, stands, &chunk).await;
-            stands = self.0.engine.call(append).await?;
+            stands = self.context.engine.call(append).await?;
         }
         Ok(stands)
     }
@@ -177,7 +188,7 @@ async fn next(parts: &mut Streaming<v1::UploadRequest>) -> Result<Option<Part>, 
 
 #[tonic::async_trait]
 impl Blobs for Service {
-    type DownloadStream = ReceiverStream<Result<v1::DownloadResponse, Status>>;
+    type DownloadStream = Empty<Encoded>;
 
     async fn stat(&self, request: Request<v1::StatRequest>) -> Result<Response<v1::StatResponse>, Status> {
         reply(Self::stat(self, request).await)
@@ -187,7 +198,7 @@ impl Blobs for Service {
         &self,
         request: Request<v1::DownloadRequest>,
     ) -> Result<Response<Self::DownloadStream>, Status> {
-        reply(Self::download(self, request).await)
+        Self::download(self, request).await.map_err(|refusal| to_status(&refusal))
     }
 
     async fn upload(
