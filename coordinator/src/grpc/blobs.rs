@@ -1,5 +1,6 @@
 //! Uploads and downloads of blobs, in chunks.
 
+use bytes::Bytes;
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::digest::Digest;
 use eosfed_common::identity::{Identity, Role};
