@@ -35,7 +35,7 @@ fn may_leave(federation: &Federation, words: &str) {
 }
 
 /// Every field that leaves with the single word `updates`. The rest needs another word.
-const WITH_UPDATES: [&str; 44] = [
+const WITH_UPDATES: [&str; 45] = [
     "AcceptRequest.assignment",
     "BandNormalisation.band",
     "BandNormalisation.mean",
