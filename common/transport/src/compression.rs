@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn a_frame_costs_no_more_than_a_chunk_may_have() {
         assert_eq!(decompress(&frame(&vec![0; MAX_CONTENT])).unwrap().len(), MAX_CONTENT);
-        let refused = |bytes: &[u8]| decompress(bytes).unwrap_err();
+        let refused = |bytes: &[u8]| decompress(bytes).map(|content| content.len()).unwrap_err();
         let bomb = frame(&vec![0; MAX_CONTENT + 1]);
         assert!(bomb.len() < 1000);
         assert!(refused(&bomb).ends_with("1 to 2097152 bytes, found 2097153"), "{}", refused(&bomb));
