@@ -53,7 +53,7 @@ const MAX_PARTICIPANT: usize = 64 * 1024;
 /// Longest message of operators, in bytes. Plans are the longest.
 const MAX_OPERATOR: usize = 256 * 1024;
 /// Longest message of uploads, in bytes. Clients of this version send far shorter ones.
-const MAX_CHUNK: usize = 2 * 1024 * 1024;
+const MAX_CHUNK: usize = eosfed_transport::compression::MAX_CONTENT;
 /// Longest message of callers without a certificate, in bytes: a token and a signing request.
 const MAX_ENROLLMENT: usize = 16 * 1024;
 /// Most concurrent calls on one connection.
