@@ -1,12 +1,12 @@
 //! The summary of the policy leaves with its word, signed, and is sent again when the policy has changed.
 
-use eosfed_client::site_log::{EntryKind, Record};
+use eosfed_client::site_log::{Entry, EntryKind, Record};
 use eosfed_common::policy_summary::SignedPolicySummary;
 use eosfed_testkit::signing;
 use eosfed_transport::wire::Wire as _;
 
 use crate::good;
-use crate::site_log::entries;
+use crate::site_log::{complete_entries, entries};
 use crate::world::{POLICY, World, training, until};
 
 /// The policy with one more word.
@@ -18,6 +18,15 @@ fn with_word() -> String {
 fn shared(world: &World) -> Vec<SignedPolicySummary> {
     let told = world.fake.get().policies.clone();
     told.into_iter().map(|told| SignedPolicySummary::from_message(told).unwrap()).collect()
+}
+
+/// The words of each summary that the log says was sent.
+fn sent(entries: Vec<Entry>) -> Vec<Vec<String>> {
+    let words = |entry: Entry| match entry.kind {
+        EntryKind::Sent(sent) if sent.record == Record::PolicySummary => Some(sent.words),
+        _ => None,
+    };
+    entries.into_iter().filter_map(words).collect()
 }
 
 #[tokio::test]
@@ -36,7 +45,8 @@ async fn a_summary_is_signed_sent_once_and_again_when_the_policy_has_changed() {
     let (cancel, task) = world.start();
     until(|| world.fake.get().policies.len() == 1).await;
     world.set_policy(&format!("max_epochs = 7\n{}", with_word().replace("max_epochs", "# max_epochs")));
-    until(|| world.fake.get().policies.len() == 2).await;
+    // The coordinator has a summary before its entry is written.
+    until(|| sent(complete_entries(&world)).len() == 2).await;
     cancel.cancel();
     task.await.unwrap().unwrap();
     let [before, after] = <[_; 2]>::try_from(shared(&world)).unwrap();
@@ -47,11 +57,7 @@ async fn a_summary_is_signed_sent_once_and_again_when_the_policy_has_changed() {
     }
     assert_ne!(before.summary.max_epochs, 7);
     assert_eq!(after.summary.max_epochs, 7);
-    let sent = entries(&world).into_iter().filter_map(|entry| match entry.kind {
-        EntryKind::Sent(sent) if sent.record == Record::PolicySummary => Some(sent.words),
-        _ => None,
-    });
-    assert_eq!(sent.collect::<Vec<_>>(), [["policy_summary"], ["policy_summary"]]);
+    assert_eq!(sent(entries(&world)), [["policy_summary"], ["policy_summary"]]);
 }
 
 #[tokio::test]

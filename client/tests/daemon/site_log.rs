@@ -18,6 +18,11 @@ use crate::world::{POLICY, WEIGHTS, World, statistics, training, until};
 /// The entries, after the log was verified.
 pub(crate) fn entries(world: &World) -> Vec<Entry> {
     verify(&world.site().log(), None).unwrap();
+    complete_entries(world)
+}
+
+/// The entries whose lines are complete, of a log that may be written at the same time.
+pub(crate) fn complete_entries(world: &World) -> Vec<Entry> {
     let mut entries = Vec::new();
     let mut follower = Follower::new(&world.site().log());
     follower.each(|line| entries.push(serde_json::from_str::<Event<Entry>>(line).unwrap().entry)).unwrap();
