@@ -136,9 +136,10 @@ async fn a_condition_that_lasts_is_reported_with_its_reason() {
 async fn a_near_deadline_ends_the_wait() {
     use eosfed_common::assignment::Assignment;
     use eosfed_common::clock::{Clock as _, SystemClock};
-    let deadline = SystemClock.now().plus(Duration::from_millis(800));
-    let world = World::new(Assignment { deadline, ..training() }, &good()).await;
+    let world = World::new(training(), &good()).await;
     std::fs::rename(world.path("imagery"), world.path("away")).unwrap();
+    let deadline = SystemClock.now().plus(Duration::from_secs(2));
+    world.fake.get().assignment = Some(Assignment { deadline, ..training() });
     let (cancel, task) = world.start();
     until(|| !world.fake.get().refusals.is_empty()).await;
     cancel.cancel();
