@@ -21,9 +21,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
 use crate::growth::Growth;
+use crate::report::Report;
 use crate::scene::Load;
 
 /// Load one coordinator with many institutions and measure it.
@@ -136,28 +138,48 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     );
     let runtime = tokio::runtime::Runtime::new()?;
     let within = Duration::from_secs(arguments.within);
-    let program = arguments.program()?;
+    // What is dropped ends the coordinator and removes its folder, of gigabytes.
     let done = runtime.block_on(async {
-        match &arguments.scene {
-            None => {
-                let load =
-                    Load { idle: arguments.idle, uploading: arguments.uploading, hostile: arguments.hostile };
-                timeout(within, scene::play(&program, load)).await
+        tokio::select! {
+            done = timeout(within, measure(arguments)) => {
+                done.with_context(|| format!("not done within {} s", arguments.within))?
             }
-            Some(Scene::History { rounds, institutions }) => {
-                timeout(within, history::play(&program, rounds, *institutions)).await
-            }
-            Some(Scene::Restarts { institutions, restarts }) => {
-                timeout(within, restarts::play(&program, *institutions, *restarts)).await
-            }
-            Some(Scene::Rounds { clients, count }) => {
-                timeout(within, rounds::play(&program, *clients, *count)).await
-            }
-            Some(Scene::Growth(growth)) => timeout(within, growth::play(&program, growth)).await,
-            Some(Scene::Ledger { events }) => timeout(within, ledger::play(&program, events)).await,
+            ended = ended() => Err(ended),
         }
     });
     runtime.shutdown_background();
-    done.with_context(|| format!("not done within {} s", arguments.within))??.print();
+    done?.print();
     Ok(())
+}
+
+async fn measure(arguments: &Arguments) -> anyhow::Result<Report> {
+    let program = arguments.program()?;
+    match &arguments.scene {
+        None => {
+            let Arguments { idle, uploading, hostile, .. } = *arguments;
+            scene::play(&program, Load { idle, uploading, hostile }).await
+        }
+        Some(Scene::History { rounds, institutions }) => history::play(&program, rounds, *institutions).await,
+        Some(Scene::Restarts { institutions, restarts }) => {
+            restarts::play(&program, *institutions, *restarts).await
+        }
+        Some(Scene::Rounds { clients, count }) => rounds::play(&program, *clients, *count).await,
+        Some(Scene::Growth(growth)) => growth::play(&program, growth).await,
+        Some(Scene::Ledger { events }) => ledger::play(&program, events).await,
+    }
+}
+
+/// Waits until a person or a script ends this program, and says so.
+async fn ended() -> anyhow::Error {
+    let listen = |kind| signal(kind).context("cannot listen to signals");
+    let (mut terminate, mut interrupt) =
+        match (listen(SignalKind::terminate()), listen(SignalKind::interrupt())) {
+            (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
+            (Err(error), _) | (_, Err(error)) => return error,
+        };
+    let name = tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    };
+    anyhow::anyhow!("ended by {name}")
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use eosfed_common::assignment::{BlobRef, SignedMoments};
+use eosfed_common::assignment::BlobRef;
 use eosfed_common::card::{BandNormalisation, Card, MAX_UPDATES, Provenance, TrainingMode};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::finite::Finite;
@@ -96,14 +96,16 @@ impl Job {
     /// The statistics of a head's bands, pooled over the institutions of a round that told theirs, and how many they
     /// were. Of fewer than the job combines nothing is kept: they would be the numbers of one institution, or of few.
     fn told(&self, last: &Round) -> (Vec<BandNormalisation>, StatisticsFrom) {
-        let all = last.contributions().filter_map(|(_, contribution)| match contribution {
-            Contribution::Update { statistics, .. } => Some(statistics),
-            Contribution::Statistics(_) | Contribution::Evaluation { .. } => None,
-        });
-        let all: Vec<&Option<Box<SignedMoments>>> = all.collect();
-        let told: Vec<_> = all.iter().filter_map(|told| Some(&told.as_ref()?.bands)).collect();
-        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        let from = StatisticsFrom { told: number(told.len()), institutions: number(all.len()) };
+        let mut from = StatisticsFrom { told: 0, institutions: 0 };
+        let mut told = Vec::new();
+        for (_, contribution) in last.contributions() {
+            let Contribution::Update { statistics, .. } = contribution else { continue };
+            from.institutions += 1;
+            if let Some(statistics) = statistics {
+                from.told += 1;
+                told.push(&statistics.bands);
+            }
+        }
         if from.told == 0 || from.told < self.spec.min_institutions() {
             return (Vec::new(), from);
         }
