@@ -138,7 +138,6 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     );
     let runtime = tokio::runtime::Runtime::new()?;
     let within = Duration::from_secs(arguments.within);
-    // What is dropped ends the coordinator and removes its folder, of gigabytes.
     let done = runtime.block_on(async {
         tokio::select! {
             done = timeout(within, measure(arguments)) => {
@@ -147,7 +146,8 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
             ended = ended() => Err(ended),
         }
     });
-    runtime.shutdown_background();
+    // The last of the tasks that is dropped ends the coordinator and removes its folder, of gigabytes.
+    runtime.shutdown_timeout(Duration::from_secs(5));
     done?.print();
     Ok(())
 }
