@@ -135,7 +135,8 @@ impl BoundSpecialist {
             bands.iter().skip(1).fold(bands[0].shallow_clone(), |sum, band| sum + band) / sources.len() as f64
         };
         let channels = Tensor::cat(&self.sources.iter().map(channel).collect::<Vec<_>>(), 1);
-        ((channels - &self.mean) / &self.std).nan_to_num(0.0, 0.0, 0.0)
+        let mut channels = channels - &self.mean;
+        channels.g_div_(&self.std).nan_to_num_(0.0, 0.0, 0.0)
     }
 }
 

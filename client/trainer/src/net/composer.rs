@@ -5,15 +5,13 @@ use std::cell::Cell;
 use eosfed_common::model::{Composition, FeatureNorm, Fusion, MapDims, Selection};
 use tch::{Device, Kind, Tensor};
 
-use super::Maps;
+use super::{ComputePrecision, Maps};
 use crate::parameters::Parameters;
 
 /// Epsilon of torch's layer and batch normalisation.
 const EPS: f64 = 1e-5;
 /// timm's epsilon of layer normalisation, for `FeatureNorm::Pixel`.
 const PIXEL_EPS: f64 = 1e-6;
-/// Slope of torch's leaky ReLU below zero.
-const SLOPE: f64 = 0.01;
 /// Share of a training during which a hard selection is varied at random.
 const EXPLORATION_SHARE: f64 = 0.7;
 
@@ -142,8 +140,7 @@ impl Composer {
             FeatureNorm::Pixel => map
                 .permute([0, 2, 3, 1])
                 .layer_norm([channels], none, none, PIXEL_EPS, false)
-                .permute([0, 3, 1, 2])
-                .contiguous(),
+                .permute([0, 3, 1, 2]),
             FeatureNorm::Layer => map.group_norm(1, none, none, EPS, false),
             FeatureNorm::Batch => {
                 let (mean, var) = &self.moments[encoder][level];
@@ -153,10 +150,8 @@ impl Composer {
             FeatureNorm::None => map.shallow_clone(),
         };
         match self.projections.get(encoder).map(|levels| &levels[level]) {
-            Some((weight, bias)) => {
-                let y = map.conv2d(weight, Some(bias), 1, 0, 1, 1);
-                y.relu() - (-y).relu() * SLOPE
-            }
+            // With torch's slope below zero, 0.01.
+            Some(pair) => conv(&map, pair).leaky_relu(),
             None => map,
         }
     }
@@ -168,14 +163,12 @@ impl Composer {
             Some(gate) => map * gate,
             None => map.shallow_clone(),
         };
-        let joined = || self.joined(level, maps.iter().map(|entry| (entry.0, weigh(entry))));
-        let conv = |x: &Tensor, (weight, bias): &(Tensor, Tensor)| x.conv2d(weight, Some(bias), 1, 0, 1, 1);
         match self.composition.fusion {
-            Fusion::Concatenate => joined(),
-            Fusion::Conv1x1 { .. } => conv(&joined(), &self.fuse[level][0]),
+            Fusion::Concatenate => self.joined(level, maps.iter().map(|entry| (entry.0, weigh(entry)))),
+            Fusion::Conv1x1 { .. } => self.mixed(level, maps, gates, &self.fuse[level][0]),
             Fusion::Mlp { .. } => {
                 let [first, second] = &self.fuse[level][..] else { unreachable!("an MLP has two layers") };
-                conv(&conv(&joined(), first).relu(), second)
+                conv(&self.mixed(level, maps, gates, first).relu(), second)
             }
             Fusion::Sum => {
                 let mut weighed = maps.iter().map(weigh);
@@ -193,6 +186,28 @@ impl Composer {
                 factors.fold(first, |product, map| product * map)
             }
         }
+    }
+
+    /// A 1x1 convolution over the maps that are given, side by side. Their factors go into its weights, which are
+    /// fewer numbers, and an encoder whose map is not given is left out of both.
+    fn mixed(
+        &self,
+        level: usize,
+        maps: &[(usize, Tensor)],
+        gates: Option<&Tensor>,
+        (weight, bias): &(Tensor, Tensor),
+    ) -> Tensor {
+        let start = |at: usize| self.dims[..at].iter().map(|dims| dims[level] as i64).sum::<i64>();
+        let of = |at: usize| weight.narrow(1, start(at), self.dims[at][level] as i64);
+        let weights: Vec<Tensor> = maps
+            .iter()
+            .map(|(at, _)| match gates {
+                Some(gates) => of(*at) * gates.get(*at as i64),
+                None => of(*at),
+            })
+            .collect();
+        let maps: Vec<&Tensor> = maps.iter().map(|(_, map)| map).collect();
+        conv(&Tensor::cat(&maps, 1), &(Tensor::cat(&weights, 1), bias.shallow_clone()))
     }
 
     /// The maps of all encoders along the channels. An encoder whose map is not given has a factor of 0, so
@@ -273,6 +288,11 @@ impl Composer {
             None => vec![1.0; encoders],
         }
     }
+}
+
+/// A 1x1 convolution of maps.
+fn conv(maps: &Tensor, (weight, bias): &(Tensor, Tensor)) -> Tensor {
+    ComputePrecision::FULL.conv1x1(maps, weight, Some(bias))
 }
 
 /// Positions of the `k` largest scores. The sort is stable: of equal scores the first is selected.

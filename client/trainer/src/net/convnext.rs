@@ -69,26 +69,49 @@ impl Block {
     /// `[N, C, H, W]` to `[N, C, H, W]`.
     fn forward(&self, x: &Tensor, train: bool) -> Tensor {
         let channels = x.size()[1];
-        let linear = |x: &Tensor, (weight, bias): &(Tensor, Tensor)| self.precision.linear(x, weight, bias);
+        if !train {
+            return self.infer(x);
+        }
+        let linear =
+            |x: &Tensor, (weight, bias): &(Tensor, Tensor)| self.precision.linear(x, weight, Some(bias));
         let (weight, bias) = &self.conv_dw;
         let y = self.precision.conv2d(x, weight, None, 1, 3, channels);
         // [N, H, W, C] from here. The bias is added apart, since oneDNN takes longer for its gradient.
         let y = self.norm.forward(&(y.permute([0, 2, 3, 1]) + bias));
         let y = linear(&y, &self.fc1).gelu("none");
         let y = linear(&self.response_norm(&y), &self.fc2);
-        let y = y.permute([0, 3, 1, 2]);
-        x + if train { drop_path(&y, self.drop_path) } else { y }
+        x + drop_path(&y.permute([0, 3, 1, 2]), self.drop_path)
+    }
+
+    /// The same where no gradient is wanted: what is computed takes the place of what it is computed from.
+    fn infer(&self, x: &Tensor) -> Tensor {
+        let linear =
+            |x: &Tensor, (weight, bias): &(Tensor, Tensor)| self.precision.linear(x, weight, Some(bias));
+        let (weight, bias) = &self.conv_dw;
+        let y = self.precision.conv2d(x, weight, Some(bias), 1, 3, x.size()[1]);
+        let y = self.norm.forward(&y.permute([0, 2, 3, 1]));
+        let y = linear(&y, &self.fc1).gelu_("none");
+        let (_, beta) = &self.grn;
+        let _ = beta.addcmul_out(&y, &y, &self.response(&y));
+        linear(&y, &self.fc2).permute([0, 3, 1, 2]).g_add_(x)
     }
 
     /// Global response normalisation (paper, equation 4), over the spatial dimensions of `[N, H, W, C]`:
     /// `x + beta + gamma * x * relative` in one pass over `x`. The norm is written out because the derivative
     /// of libtorch's needs more passes.
     fn response_norm(&self, x: &Tensor) -> Tensor {
-        let (gamma, beta) = &self.grn;
+        let (_, beta) = &self.grn;
+        beta.addcmul(x, &self.response(x))
+    }
+
+    /// `1 + gamma * relative` of `[N, H, W, C]`, `[N, 1, 1, C]`: the norm of each channel, relative to the mean of
+    /// all.
+    fn response(&self, x: &Tensor) -> Tensor {
+        let (gamma, _) = &self.grn;
         let squares = x.square().sum_dim_intlist([1_i64, 2].as_slice(), true, Kind::Float);
         let global = (squares + NORM_EPS).sqrt();
         let relative = &global / (global.mean_dim(-1, true, Kind::Float) + EPS);
-        beta.addcmul(x, &(gamma * relative + 1.0))
+        gamma * relative + 1.0
     }
 }
 

@@ -5,6 +5,7 @@ mod composer;
 mod convnext;
 mod head;
 mod ops;
+mod pyramid;
 mod uper;
 
 use eosfed_common::model::{BackboneShape, ModelSpec};

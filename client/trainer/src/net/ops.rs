@@ -48,24 +48,29 @@ impl ComputePrecision {
 
     /// A linear layer over the last dimension. Its weight is stored as `[out, in]`, or as the 1x1
     /// convolution `[out, in, 1, 1]`.
-    pub(super) fn linear(self, x: &Tensor, weight: &Tensor, bias: &Tensor) -> Tensor {
+    pub(super) fn linear(self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
         let [out, inputs] = [weight.size()[0], weight.size()[1]];
         let mut size = x.size();
         let rows: i64 = size[..size.len() - 1].iter().product();
-        let (x, bias) = (self.cast(x), self.cast(bias));
+        let (x, bias) = (self.cast(x), bias.map(|bias| self.cast(bias)));
         let y = match row_groups(rows) {
             Some(groups) if x.device() == Device::Cpu => {
                 let x = x.reshape([groups, 1, rows / groups, inputs]).permute([0, 3, 1, 2]);
                 let weight = self.cast(&weight.view([out, inputs, 1, 1]));
-                let y = x.conv2d(&weight, Some(&bias), 1, 0, 1, 1).permute([0, 2, 3, 1]);
+                let y = x.conv2d(&weight, bias.as_ref(), 1, 0, 1, 1).permute([0, 2, 3, 1]);
                 if let Some(last) = size.last_mut() {
                     *last = out;
                 }
                 y.reshape(&size)
             }
-            _ => x.linear(&self.cast(&weight.view([out, inputs])), Some(&bias)),
+            _ => x.linear(&self.cast(&weight.view([out, inputs])), bias.as_ref()),
         };
         y.to_kind(Kind::Float)
+    }
+
+    /// A convolution of one pixel of maps `[N, C, H, W]`, as a linear layer over their channels.
+    pub(super) fn conv1x1(self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
+        self.linear(&x.permute([0, 2, 3, 1]), weight, bias).permute([0, 3, 1, 2])
     }
 }
 
@@ -97,7 +102,7 @@ mod tests {
             let leaves = [&x, &weight, &bias];
             let gradients =
                 |y: &Tensor| Tensor::run_backward(&[y.sin().sum(Kind::Float)], &leaves, false, false);
-            let ours = ComputePrecision::FULL.linear(&x, &weight, &bias);
+            let ours = ComputePrecision::FULL.linear(&x, &weight, Some(&bias));
             let plain = x.linear(&weight.view([3, 5]), Some(&bias));
             assert_eq!(ours.size(), plain.size());
             for (ours, plain) in gradients(&ours).iter().zip(gradients(&plain)).chain([(&ours, plain)]) {

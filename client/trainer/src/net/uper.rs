@@ -4,6 +4,7 @@
 use eosfed_common::model::POOL_SCALES;
 use tch::Tensor;
 
+use super::pyramid::{fused, resize};
 use super::{ComputePrecision, Maps};
 use crate::parameters::Parameters;
 
@@ -11,25 +12,41 @@ use crate::parameters::Parameters;
 const GROUP: i64 = 4;
 const EPS: f64 = 1e-5;
 
+/// Group normalisation and ReLU.
+#[derive(Debug)]
+struct Norm {
+    scale: Tensor,
+    shift: Tensor,
+}
+
+impl Norm {
+    fn forward(&self, y: &Tensor) -> Tensor {
+        let groups = self.scale.size()[0] / GROUP;
+        y.group_norm(groups, Some(&self.scale), Some(&self.shift), EPS, false).relu_()
+    }
+}
+
 /// Convolution without bias, group normalisation, ReLU.
 #[derive(Debug)]
 struct ConvNorm {
     weight: Tensor,
-    scale: Tensor,
-    shift: Tensor,
+    norm: Norm,
     precision: ComputePrecision,
 }
 
 impl ConvNorm {
     fn new(parameters: &Parameters, name: &str, precision: ComputePrecision) -> Self {
         let get = |part: &str| parameters.get(&format!("decoder.{name}.{part}"));
-        Self { weight: get("conv.weight"), scale: get("norm.weight"), shift: get("norm.bias"), precision }
+        let norm = Norm { scale: get("norm.weight"), shift: get("norm.bias") };
+        Self { weight: get("conv.weight"), norm, precision }
     }
 
     fn forward(&self, x: &Tensor) -> Tensor {
-        let padding = self.weight.size()[2] / 2;
-        let y = self.precision.conv2d(x, &self.weight, None, 1, padding, 1);
-        y.group_norm(self.weight.size()[0] / GROUP, Some(&self.scale), Some(&self.shift), EPS, false).relu()
+        let y = match self.weight.size()[2] / 2 {
+            0 => self.precision.conv1x1(x, &self.weight, None),
+            padding => self.precision.conv2d(x, &self.weight, None, 1, padding, 1),
+        };
+        self.norm.forward(&y)
     }
 }
 
@@ -69,15 +86,14 @@ impl UperNet {
             self.laterals.iter().zip(maps).map(|(conv, map)| conv.forward(map)).collect();
         levels.push(self.pool(&maps[3]));
         for level in (0..3).rev() {
-            levels[level] = &levels[level] + resize(&levels[level + 1], &levels[level]);
+            levels[level] = resize(&levels[level + 1], &levels[level]) + &levels[level];
         }
         for (level, conv) in self.pyramid.iter().enumerate() {
             levels[level] = conv.forward(&levels[level]);
         }
-        let all: Vec<Tensor> = levels.iter().map(|level| resize(level, &levels[0])).collect();
-        let fused = self.fuse.forward(&Tensor::cat(&all, 1));
+        let fused = self.fuse.norm.forward(&fused(&levels, &self.fuse.weight, self.precision));
         let fused = if dropout > 0.0 { fused.feature_dropout(dropout, true) } else { fused };
-        self.precision.conv2d(&fused, &self.classify.0, Some(&self.classify.1), 1, 0, 1)
+        self.precision.conv1x1(&fused, &self.classify.0, Some(&self.classify.1))
     }
 
     fn pool(&self, map: &Tensor) -> Tensor {
@@ -88,13 +104,4 @@ impl UperNet {
         }
         self.bottleneck.forward(&Tensor::cat(&parts, 1))
     }
-}
-
-/// Resizes to the height and width of `like` (bilinear).
-fn resize(x: &Tensor, like: &Tensor) -> Tensor {
-    let size = like.size();
-    if x.size()[2..] == size[2..] {
-        return x.shallow_clone();
-    }
-    x.upsample_bilinear2d(&size[2..], false, None, None)
 }

@@ -111,7 +111,11 @@ fn in_parts<T>(part: &Cell<usize>, items: &[usize], work: impl Fn(&[usize]) -> V
 
 /// For each pixel, whether any of its values is missing.
 fn without_data(values: &[f32], size: usize) -> Vec<bool> {
-    (0..size).map(|at| values.iter().skip(at).step_by(size).any(|value| !value.is_finite())).collect()
+    let mut missing = vec![false; size];
+    for band in values.chunks_exact(size) {
+        missing.iter_mut().zip(band).for_each(|(missing, value)| *missing |= !value.is_finite());
+    }
+    missing
 }
 
 #[cfg(test)]
