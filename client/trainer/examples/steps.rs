@@ -175,6 +175,7 @@ fn measure(case: &Case, seconds: f64, device: Device) -> anyhow::Result<serde_js
         loss: loss(),
         penalty: None,
         proximal: None,
+        after_backward: None,
         settings: LoopSettings::of(&training, [0.0, 1.0], 1),
     };
     let mut optimizer = AdamW::new(&parameters, training.weight_decay, training.clip_norm);

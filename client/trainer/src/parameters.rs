@@ -29,6 +29,11 @@ impl Parameters {
         Self { signature, tensors }
     }
 
+    /// These tensors, which are those of `signature`.
+    pub(crate) const fn of(signature: Signature, tensors: BTreeMap<String, Tensor>) -> Self {
+        Self { signature, tensors }
+    }
+
     /// Reads a file that must hold exactly `signature`.
     ///
     /// # Errors

@@ -105,6 +105,7 @@ fn learned(world: &World, selection: Selection, seed: u64) -> Vec<f32> {
         },
         penalty: composer.penalty().is_some().then_some(&penalty as &dyn Fn() -> Tensor),
         proximal: None,
+        after_backward: None,
         settings: LoopSettings {
             epochs: epochs as u32,
             batch_size: 16,

@@ -55,6 +55,7 @@ fn train(
         loss: LossSettings::of(&training, Task::Classification, 4, &data, Device::Cpu),
         penalty: None,
         proximal: None,
+        after_backward: None,
         settings: LoopSettings::of(&training, [0.0, 1.0], 3),
     };
     let mut optimizer = AdamW::new(&parameters, 0.05, 1.0);

@@ -62,6 +62,28 @@ fn the_same_seed_gives_the_same_bytes_and_another_does_not() {
 }
 
 #[test]
+fn threads_that_share_a_batch_learn_what_one_learns_and_give_the_same_bytes_each_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = scene(&folder.path().join("data"), 0, SPLIT);
+    let trained = |name: &str, threads| {
+        let mut task = task(&data, &folder.path().join(name), 2);
+        // With drop path, one thread takes all samples.
+        task.training.drop_path = 0.0;
+        task.threads = Some(threads);
+        let (code, last, said) = program(&json(&task), folder.path());
+        assert_eq!(code, Some(0), "{last} {said}");
+        let history = fs::read(task.output.join("history.json")).unwrap();
+        let history: serde_json::Value = serde_json::from_slice(&history).unwrap();
+        (weights(&task), history[0]["loss"].as_f64().unwrap())
+    };
+    let (two, loss) = trained("two", 2);
+    assert!(two == trained("again", 2).0, "the same threads gave other weights");
+    let (one, alone) = trained("one", 1);
+    assert!(one != two, "both were computed by one thread");
+    assert!((loss - alone).abs() < 0.01 * alone, "{loss} {alone}");
+}
+
+#[test]
 fn a_training_stopped_by_sigterm_resumes_to_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let data = scene(&folder.path().join("data"), 0, SPLIT);

@@ -187,6 +187,7 @@ impl Learning<'_> {
             loss,
             penalty: combiner.penalty().is_some().then_some(&penalty as &dyn Fn() -> Tensor),
             proximal: None,
+            after_backward: None,
             settings,
         };
         let mut curve = Vec::new();

@@ -92,6 +92,7 @@ pub fn train_head(
         loss,
         penalty: combiner.penalty().is_some().then_some(&penalty as &dyn Fn() -> Tensor),
         proximal: proximal_term(task.training.proximal_mu, &parameters, &initial, device),
+        after_backward: None,
         settings,
     };
     Ok(session.run(&train_loop, info, device, emit, stopped)?)

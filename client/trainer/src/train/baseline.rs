@@ -180,6 +180,7 @@ fn linear(
         },
         penalty: None,
         proximal: None,
+        after_backward: None,
         settings: LoopSettings {
             epochs: EPOCHS,
             batch_size: BATCH_SIZE,

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use eosfed_common::weights::Signature;
 use tch::{Kind, Tensor};
 
 use crate::parameters::Parameters;
@@ -53,6 +54,20 @@ impl Flat {
         flat
     }
 
+    /// Parameters in the same memory with a buffer of gradients of their own.
+    pub(super) fn replica(&self, signature: &Signature) -> (Parameters, Tensor) {
+        let gradients = self.zeros();
+        let tensor = |(name, place): (&String, &Place)| (name.clone(), view(&self.values, place).detach());
+        let tensors = self.places.iter().map(tensor).collect();
+        let parameters = Parameters::of(signature.clone(), tensors).trainable();
+        define_gradients(&parameters);
+        let _guard = tch::no_grad_guard();
+        for (name, tensor) in parameters.iter() {
+            tensor.grad().set_data(&view(&gradients, &self.places[name]));
+        }
+        (parameters, gradients)
+    }
+
     /// The names and places of all tensors, by name.
     pub(super) const fn places(&self) -> &BTreeMap<String, Place> {
         &self.places
@@ -96,7 +111,6 @@ fn define_gradients(parameters: &Parameters) {
 
 #[cfg(test)]
 mod tests {
-    use eosfed_common::weights::Signature;
     use tch::Device;
 
     use super::*;

@@ -21,6 +21,7 @@ mod run;
 mod samples;
 mod scored;
 mod session;
+mod shares;
 mod stream;
 mod tally;
 mod tensors;

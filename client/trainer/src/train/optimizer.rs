@@ -134,6 +134,16 @@ impl AdamW {
         let _ = self.flat.gradients.zero_();
     }
 
+    /// Parameters of another network in the memory of these, and the buffer of their own gradients.
+    pub(super) fn replica(&self, signature: &Signature) -> (Parameters, Tensor) {
+        self.flat.replica(signature)
+    }
+
+    /// The buffer of the gradients.
+    pub(super) fn gradients(&self) -> Tensor {
+        self.flat.gradients.shallow_clone()
+    }
+
     /// The state under the names `m.NAME` and `v.NAME`, and with an average `e.NAME`, and the signature of a file that holds it.
     #[must_use]
     pub fn state(&self, parameters: &Signature) -> (Signature, Tensors) {

@@ -7,6 +7,7 @@ use eosfed_common::card::{BandNormalisation, InitialFile};
 use eosfed_common::finite::Finite;
 use eosfed_common::head::Imagery;
 use eosfed_common::model::{ModelSpec, initial_weights, signature};
+use eosfed_common::plan::Training;
 use eosfed_common::task::{InitialWeights, TrainTask, TrainerEvent};
 use eosfed_common::weights::{Signature, Tensors};
 use eosfed_data::{BandStatistics, DataError, PartFacts, Sample, Split, band_statistics};
@@ -21,6 +22,7 @@ use super::parts::Parts;
 use super::pretrained::{Start, pretrained, specialist};
 use super::samples::{Samples, ScoredData};
 use super::session::{RunInfo, Session};
+use super::shares::Shares;
 use super::stream::StreamedDataset;
 use super::tensors::Preprocessing;
 use super::train_loop::{LoopSettings, ProximalTerm, TrainLoop};
@@ -60,14 +62,19 @@ pub fn run(
     warnings.extend(notes);
     let parameters = Parameters::new(signature, &initial, device).trainable();
     let precision = ComputePrecision::choose(task.training.precision, device);
-    let network = Network::new(model, &parameters, task.training.drop_path, precision)
-        .with_head_dropout(task.training.head_dropout);
-    let forward = |images: &Tensor, train: bool| network.forward(images, train);
+    let build = |parameters: &Parameters| {
+        Network::new(model, parameters, task.training.drop_path, precision)
+            .with_head_dropout(task.training.head_dropout)
+    };
+    let network = build(&parameters);
     let shape = model.backbone.shape();
     let factor = |name: &str| rate_factor(&shape, task.training.layer_decay, name);
     let optimizer = AdamW::new(&parameters, task.training.weight_decay, task.training.clip_norm)
         .with_rate_factors(&factor)
         .with_average(task.training.ema);
+    let shares = Shares::new(&network, &parameters, &optimizer, most_shares(&task.training, device), &build);
+    let forward = |images: &Tensor, train: bool| shares.forward(images, train);
+    let backward = || shares.backward();
     let session = Session::open(task, &parameters, optimizer, meter);
     let counts = training.counts_for(&task.training)?;
     let train_loop = TrainLoop {
@@ -81,6 +88,7 @@ pub fn run(
         penalty: None,
         proximal: proximal_term(task.training.proximal_mu, &parameters, &initial, device),
         settings: LoopSettings::of(&task.training, task.schedule, task.seed),
+        after_backward: Some(&backward),
     };
     let info = RunInfo {
         samples: training.len(),
@@ -94,6 +102,13 @@ pub fn run(
         origin: Some(training.source().origin()),
     };
     session.run(&train_loop, info, device, emit, stopped)
+}
+
+/// Most threads that may take shares of a batch. Random numbers within a network come from one generator, so that
+/// they would depend on which thread is first.
+fn most_shares(training: &Training, device: Device) -> usize {
+    let random = training.drop_path > 0.0 || training.head_dropout > 0.0;
+    if device == Device::Cpu && !random { training.batch_size as usize } else { 1 }
 }
 
 fn load(task: &TrainTask, model: &ModelSpec, device: Device) -> Result<Data, TrainError> {

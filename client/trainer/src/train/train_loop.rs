@@ -149,6 +149,8 @@ pub struct TrainLoop<'a> {
     pub proximal: Option<ProximalTerm>,
     /// How long and how fast to train.
     pub settings: LoopSettings,
+    /// Called after each backward pass of a loss, if other threads have computed a part of the outputs.
+    pub after_backward: Option<&'a dyn Fn()>,
 }
 
 /// The losses of the steps of an epoch. They stay on the device until someone looks at them.
@@ -312,6 +314,9 @@ impl TrainLoop<'_> {
                     None => loss,
                 };
                 (total * share).backward();
+                if let Some(after) = self.after_backward {
+                    after();
+                }
             }
         }
         if let (true, Some(ProximalTerm { mu, anchor })) = (mean.is_some(), &self.proximal) {
