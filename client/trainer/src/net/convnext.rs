@@ -85,6 +85,7 @@ impl Block {
 
     /// The same where no gradient is wanted: what is computed takes the place of what it is computed from.
     fn infer(&self, x: &Tensor) -> Tensor {
+        let _guard = tch::no_grad_guard();
         let linear =
             |x: &Tensor, (weight, bias): &(Tensor, Tensor)| self.precision.linear(x, weight, Some(bias));
         let (weight, bias) = &self.conv_dw;
