@@ -27,9 +27,9 @@ from federation import Federation
 
 INSTITUTIONS = ["centre", "east", "west"]
 BANDS = ["red", "green", "blue"]
-# A label, the name of the encoding, and the share of top-k.
+# A label, the name of the encoding, and the share of the values that it keeps.
 CASES = [("f32", "f32", None), ("bf16", "bf16", None), ("int8", "int8", None), ("top-k, 0.1", "top-k", 0.1),
-         ("top-k, 0.01", "top-k", 0.01)]
+         ("top-k, 0.01", "top-k", 0.01), ("top-k-bf16, 0.25", "top-k-bf16", 0.25)]
 # Points of accuracy that an encoding may lose.
 ALLOWED = 0.5
 

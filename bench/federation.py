@@ -21,7 +21,7 @@ job_kinds = ["one-shot", "rounds", "downstream", "evaluation", "statistics"]
 tasks = ["classification"]
 backbones = ["convnextv2_atto"]
 strategies = ["fed-avg"]
-encodings = ["f32", "bf16", "int8", "top-k"]
+encodings = ["f32", "bf16", "int8", "top-k", "top-k-bf16"]
 """
 
 

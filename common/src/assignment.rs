@@ -261,7 +261,7 @@ pub struct TrainingWork {
     /// as it is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub encodings: Vec<Encoding>,
-    /// Share of the values of each tensor that [`Encoding::TopK`] sends.
+    /// Share of the values of each tensor that [`Encoding::TopK`] and [`Encoding::TopKBf16`] send.
     #[serde(default = "default_top_k_share", skip_serializing_if = "is_default_top_k_share")]
     pub top_k_share: f64,
 }

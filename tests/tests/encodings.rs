@@ -19,8 +19,13 @@ fn bytes(federation: &Federation, round: &Value, name: &str) -> u64 {
 fn each_institution_sends_the_first_encoding_that_its_policy_allows() {
     let federation = Federation::new();
     let coordinator = federation.coordinator();
-    let sites =
-        [("east", r#"["int8", "top-k"]"#), ("north", r#"["top-k"]"#), ("south", r#"["bf16"]"#), ("west", "")];
+    let sites = [
+        ("centre", r#"["top-k-bf16"]"#),
+        ("east", r#"["int8", "top-k"]"#),
+        ("north", r#"["top-k"]"#),
+        ("south", r#"["bf16"]"#),
+        ("west", ""),
+    ];
     for (seed, (name, encodings)) in (1..).zip(sites) {
         federation.stubbed(name, seed, STUB);
         if !encodings.is_empty() {
@@ -29,7 +34,8 @@ fn each_institution_sends_the_first_encoding_that_its_policy_allows() {
         }
     }
     let daemons = sites.map(|(name, _)| federation.daemon(name));
-    let plan = rounds(2, 3, 3, "10m").set_toml("rounds.encodings", r#"["int8", "top-k", "f32"]"#);
+    let plan =
+        rounds(2, 4, 4, "10m").set_toml("rounds.encodings", r#"["int8", "top-k", "top-k-bf16", "f32"]"#);
     let job = federation.submit(&plan.text());
     let job = federation.wait(&job, "both rounds", |job| job["state"] == "finished");
     let trained = |round: &&Value| round["participants"]["west"]["weights"].is_string();
@@ -37,23 +43,28 @@ fn each_institution_sends_the_first_encoding_that_its_policy_allows() {
     assert_eq!(history.len(), 2, "{job:#}");
     for round in history {
         let encoding = |name: &str| round["participants"][name]["encoding"].clone();
-        assert_eq!([encoding("east"), encoding("north"), encoding("west")], ["int8", "top-k", "f32"]);
+        let found = ["centre", "east", "north", "west"].map(encoding);
+        assert_eq!(found, ["top-k-bf16", "int8", "top-k", "f32"]);
         let south = &round["participants"]["south"];
         assert_eq!(south["state"], "refused");
         let said = south["message"].as_str().unwrap();
-        assert!(said.contains("`allow.encodings` has none of `int8`, `top-k`, `f32`"), "{said}");
+        assert!(
+            said.contains("`allow.encodings` has none of `int8`, `top-k`, `top-k-bf16`, `f32`"),
+            "{said}"
+        );
         let plain = bytes(&federation, round, "west") as f64;
         let share = |name: &str| bytes(&federation, round, name) as f64 / plain;
-        let (int8, top_k) = (share("east"), share("north"));
-        assert!(int8 <= 0.27 && top_k <= 0.05, "{int8} and {top_k} of {plain} bytes");
+        let shares = [share("centre"), share("east"), share("north")];
+        let most = [0.05, 0.27, 0.05];
+        assert!(shares.iter().zip(most).all(|(found, most)| *found <= most), "{shares:?} of {plain} bytes");
     }
     // What was dropped stays here, for the next round.
-    for (name, expected) in [("east", true), ("north", true), ("west", false)] {
+    for (name, expected) in [("centre", true), ("east", true), ("north", true), ("west", false)] {
         let id = job["id"].as_str().unwrap();
         assert_eq!(federation.path(&format!("{name}/dropped/{id}.safetensors")).exists(), expected, "{name}");
     }
     let card = federation.ask(&["specialist", "show", "shared"]);
-    assert_eq!(card["provenance"]["encodings"], json!(["int8", "top-k"]), "{card:#}");
+    assert_eq!(card["provenance"]["encodings"], json!(["int8", "top-k", "top-k-bf16"]), "{card:#}");
     assert!(daemons.into_iter().all(|daemon| daemon.terminate().success()));
     assert!(coordinator.terminate().success());
 }

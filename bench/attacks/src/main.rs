@@ -28,9 +28,8 @@ use sender::Sender;
 const INSTITUTIONS: usize = 8;
 const PIXELS: usize = 1000;
 const ROUNDS: u32 = 12;
-/// The share of `top-k` here: of 487 weights in four tensors, the usual hundredth is seven.
+/// The share of `top-k` and `top-k-bf16` here: of 487 weights in four tensors, the usual hundredth is seven.
 const TOP_K_SHARE: f64 = 0.1;
-const ENCODINGS: [Encoding; 4] = [Encoding::F32, Encoding::Bf16, Encoding::Int8, Encoding::TopK];
 /// The strategies that are measured with each encoding, by their names in [`defences`].
 const ENCODED: [&str; 6] = [
     "fed-avg",
@@ -102,7 +101,7 @@ fn main() -> anyhow::Result<()> {
     let of = |attack: &Attack| [1, 2].map(|attackers| Some((*attack, attackers)));
     let attacks: Vec<Attackers> = [None].into_iter().chain(Attack::VARIANTS.iter().flat_map(of)).collect();
     let plain = attacks.iter().flat_map(|attack| (0..defences.len()).map(move |at| (*attack, at, None)));
-    let encodings = ENCODINGS.iter().map(|encoding| (*encoding, encoding.code(TOP_K_SHARE)));
+    let encodings = Encoding::ALL.iter().map(|encoding| (*encoding, encoding.code(TOP_K_SHARE)));
     let places = ENCODED.map(|name| defences.iter().position(|defence| defence.name == name));
     let places = places.into_iter().collect::<Option<Vec<_>>>().context("a strategy has another name")?;
     let rows: Vec<_> = places.iter().flat_map(|at| encodings.clone().map(move |one| (*at, one))).collect();
@@ -236,7 +235,7 @@ fn table(defences: &[Defence], rows: &[(&Attackers, &[f64])], seeds: u64) -> Str
 fn table_of_encodings(attacks: &[Attackers], rows: &[((&str, &str), &[f64])]) -> String {
     let mut text = format!(
         "\nThe same with all updates, of attackers too, sent in each encoding with error feedback, and aggregated as \
-         they come. `top-k` keeps a share of {TOP_K_SHARE} here. **Bold**: more than 0.05 below the same strategy and \
+         they come. `top-k` and `top-k-bf16` keep a share of {TOP_K_SHARE} here. **Bold**: more than 0.05 below the same strategy and \
          encoding without attackers.\n\n"
     );
     let heads: Vec<_> = attacks.iter().map(name_of).collect();

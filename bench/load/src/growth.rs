@@ -22,8 +22,9 @@ use crate::history::{self, Calls, Cost, MEASURED};
 use crate::institution::Institution;
 use crate::report::{Report, Spread};
 use crate::scene::{
-    IDLE_TIME, connect_all, finished, join_all, operator, plan_of, submit_plan, updates, wait_for_work,
+    IDLE_TIME, connect_all, finished, join_all, operator, plan_of, submit_plan, wait_for_work,
 };
+use crate::updates::updates;
 
 /// Institutions of the rounds of each network, and of those of the long job.
 const FEW: u32 = 4;
@@ -93,7 +94,7 @@ async fn round(part: &str, program: &Path, backbone: Backbone, clients: u32) -> 
     let members = join_all(&coordinator, &operator, clients, &hidden()).await?;
     let (sites, _) = connect_all(&coordinator, members, &hidden()).await?;
     let (plan, target) = plan_of(clients, backbone, 1)?;
-    let files = updates(coordinator.folder(), &target, clients, &hidden())?;
+    let files = updates(coordinator.folder(), &target, (clients, 1), &hidden())?;
     let parameters: usize = target.signature().0.values().map(|shape| shape.iter().product::<usize>()).sum();
 
     coordinator.most();

@@ -22,8 +22,9 @@ use tokio::task::JoinSet;
 
 use crate::coordinator::Coordinator;
 use crate::institution::{Held, Institution, enroll};
+use crate::progress::bar;
 use crate::report::{Report, Spread, bytes, millis, seconds};
-use crate::scene::{bar, operator, submit_plan};
+use crate::scene::{operator, submit_plan};
 
 /// Curve points of an ordinary heartbeat, and metrics of each.
 const POINTS: usize = 2;

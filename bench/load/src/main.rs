@@ -9,10 +9,12 @@ mod history;
 mod institution;
 mod ledger;
 mod probe;
+mod progress;
 mod report;
 mod restarts;
 mod rounds;
 mod scene;
+mod updates;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -23,7 +23,8 @@ use tokio::time::sleep;
 use crate::coordinator::Coordinator;
 use crate::institution::{Institution, answer};
 use crate::report::{Report, millis, seconds};
-use crate::scene::{connect_all, finished, join_all, operator, plan, submit_plan, updates};
+use crate::scene::{connect_all, finished, join_all, operator, plan, submit_plan};
+use crate::updates::updates;
 
 /// Time from SIGTERM to the end: what calls under way have, and something for a busy machine.
 const MOST_DRAIN: Duration = Duration::from_secs(10 + 5);
@@ -59,7 +60,7 @@ async fn act(coordinator: &mut Coordinator, count: u32, restarts: u32) -> anyhow
     let (mut institutions, _) = connect_all(coordinator, members, &bars).await?;
     let greeter = institutions.pop().context("no institution joins")?;
     let (text, target) = plan(count)?;
-    let files = updates(coordinator.folder(), &target, count, &bars)?;
+    let files = updates(coordinator.folder(), &target, (count, 1), &bars)?;
     let job = submit_plan(&operator, text).await?;
 
     let shared = Arc::<Shared>::default();

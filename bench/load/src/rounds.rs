@@ -15,7 +15,8 @@ use crate::coordinator::Coordinator;
 use crate::growth::take_part;
 use crate::institution::Institution;
 use crate::report::Report;
-use crate::scene::{connect_all, finished, join_all, operator, plan_of, submit_plan, updates};
+use crate::scene::{connect_all, finished, join_all, operator, plan_of, submit_plan};
+use crate::updates::updates;
 
 /// When the first institution was offered each round, and the processor time of the coordinator until then.
 type Begun = Arc<Mutex<Vec<Option<(Instant, f64)>>>>;
@@ -29,7 +30,7 @@ pub(crate) async fn play(program: &Path, clients: u32, count: u32) -> anyhow::Re
     let members = join_all(&coordinator, &operator, clients, &hidden).await?;
     let (sites, _) = connect_all(&coordinator, members, &hidden).await?;
     let (plan, target) = plan_of(clients, Backbone::Atto, count + 1)?;
-    let files = updates(coordinator.folder(), &target, clients * (count + 1), &hidden)?;
+    let files = updates(coordinator.folder(), &target, (clients, count + 1), &hidden)?;
     let idle = coordinator.footprint().resident;
 
     let job = submit_plan(&operator, plan).await?;

@@ -8,19 +8,17 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 use eosfed_common::assignment::{Assignment, BlobRef, Offered};
 use eosfed_common::clock::{Clock as _, SystemClock, Timestamp};
-use eosfed_common::digest::Digest;
 use eosfed_common::ids::{IdempotencyKey, InstitutionName};
 use eosfed_common::model::Backbone;
 use eosfed_common::plan::JobSpec;
 use eosfed_common::training_target::TrainingTarget;
-use eosfed_common::weights::write;
 use eosfed_proto::v1;
 use eosfed_proto::v1::operator_client::OperatorClient;
 use eosfed_testkit::plans::{Plan, ROUNDS};
 use eosfed_transport::channel::{Transport, open};
 use eosfed_transport::meter::Meter;
 use eosfed_transport::wire::Wire as _;
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar};
 use tokio::sync::{Barrier, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
@@ -28,13 +26,12 @@ use crate::coordinator::Coordinator;
 use crate::crowd::Crowd;
 use crate::institution::{Institution, Member, answer, enroll};
 use crate::probe::Probes;
+use crate::progress::{COUNTED, IN_BYTES, bar};
 use crate::report::{Report, seconds};
+use crate::updates::updates;
 
 /// Institutions that join or connect at the same time.
 const AT_ONCE: usize = 64;
-/// Seed of the uploaded weights. The plan has another one, since weights that equal the starting weights
-/// are refused as a replay.
-const UPLOAD_SEED: u64 = 1007;
 /// Institutions that join at once. They have no certificate yet, and all have one address here, from
 /// which a coordinator accepts 16 such connections.
 const JOINING: usize = 8;
@@ -87,7 +84,7 @@ async fn act(coordinator: &Coordinator, hostile: &Path, load: Load) -> anyhow::R
     }
     drop(offers);
     let training_target = plan(uploading)?.1;
-    let updates = updates(coordinator.folder(), &training_target, uploading, &bars)?;
+    let updates = updates(coordinator.folder(), &training_target, (uploading, 1), &bars)?;
     coordinator.most();
     let used = coordinator.processor_seconds();
     tokio::time::sleep(IDLE_TIME).await;
@@ -144,15 +141,6 @@ async fn act(coordinator: &Coordinator, hostile: &Path, load: Load) -> anyhow::R
     report.footprint("a while after", coordinator.footprint());
     Ok(report)
 }
-
-pub(crate) fn bar(bars: &MultiProgress, what: &str, length: u64, template: &str) -> ProgressBar {
-    let style = ProgressStyle::with_template(&format!("{what:<12} {{wide_bar}} {template}"));
-    let bar = ProgressBar::new(length).with_style(style.expect("the template is well formed"));
-    bars.add(bar)
-}
-
-const COUNTED: &str = "{pos}/{len}";
-const IN_BYTES: &str = "{bytes}/{total_bytes}, {bytes_per_sec}";
 
 pub(crate) fn operator(coordinator: &Coordinator) -> anyhow::Result<OperatorClient<Transport>> {
     let (pair, ca_pem) = coordinator.operator()?;
@@ -268,30 +256,6 @@ pub(crate) fn plan_of(
         .unchecked();
     let JobSpec::Rounds(spec) = JobSpec::parse(&text)? else { bail!("the plan is one of rounds") };
     Ok((text, TrainingTarget::Specialist(spec.model())))
-}
-
-/// Files of weights that differ in their last value.
-pub(crate) fn updates(
-    folder: &Path,
-    training_target: &TrainingTarget,
-    count: u32,
-    bars: &MultiProgress,
-) -> anyhow::Result<Vec<(PathBuf, BlobRef)>> {
-    let bar = bar(bars, "training", u64::from(count), COUNTED);
-    let first = folder.join("update");
-    write(&first, &training_target.signature(), &training_target.initial_weights(UPLOAD_SEED))?;
-    let mut bytes = std::fs::read(&first)?;
-    let last = bytes.len() - 4;
-    let one = |number: u32| {
-        bytes[last..].copy_from_slice(&((number + 1) as f32).to_le_bytes());
-        let path = folder.join(format!("update-{number}"));
-        std::fs::write(&path, &bytes)?;
-        bar.inc(1);
-        Ok((path, BlobRef { digest: Digest::of(&bytes), size: bytes.len() as u64 }))
-    };
-    let made = (0..count).map(one).collect();
-    bar.finish();
-    made
 }
 
 /// Submits a plan and gives the job's id.

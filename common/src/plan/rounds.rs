@@ -28,9 +28,9 @@ pub struct RoundsPlan {
     pub max_share: Option<f64>,
     /// How updates may be encoded, the preferred first. An institution takes the first one that its policy allows.
     #[serde(default = "plain", skip_serializing_if = "is_plain")]
-    #[schemars(extend("x-rule" = "1 to 4 names, each once", "default" = ["f32"]))]
+    #[schemars(extend("x-rule" = format!("1 to {} names, each once", Encoding::ALL.len()), "default" = ["f32"]))]
     pub encodings: Vec<Encoding>,
-    /// Share of the values of each tensor that `top-k` sends.
+    /// Share of the values of each tensor that `top-k` and `top-k-bf16` send.
     #[serde(default = "default_top_k_share", skip_serializing_if = "is_default_top_k_share")]
     #[schemars(extend("x-rule" = "0.0001 to 0.5", "default" = DEFAULT_TOP_K_SHARE))]
     pub top_k_share: f64,
@@ -69,23 +69,25 @@ impl RoundsPlan {
         }
     }
 
-    /// What `top-k` costs with these rounds and this strategy, in sentences.
+    /// What encodings that send some values only cost with these rounds and this strategy, in sentences.
     pub(super) fn sparse_warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        if !self.encodings.contains(&Encoding::TopK) {
+        let sparse: Vec<_> = self.encodings.iter().filter(|encoding| encoding.is_sparse()).collect();
+        if sparse.is_empty() {
             return warnings;
         }
+        let names = sparse.iter().map(|encoding| format!("`{encoding}`")).collect::<Vec<_>>().join(", ");
         if matches!(self.strategy, Strategy::Median | Strategy::TrimmedMean { .. }) {
             warnings.push(format!(
-                "`rounds.encodings` `top-k` with `rounds.strategy` `{}`: where most institutions send nothing for a \
-                 value, it does not move; `multi-krum` and `geometric-median` go with `top-k` (docs/robustness.md)",
+                "`rounds.encodings` {names} with `rounds.strategy` `{}`: where most institutions send nothing for a \
+                 value, it does not move; `multi-krum` and `geometric-median` go with {names} (docs/robustness.md)",
                 self.strategy.name()
             ));
         }
         let sent = self.top_k_share * f64::from(self.count);
         if sent < 1.0 {
             warnings.push(format!(
-                "`rounds.encodings` `top-k` with `rounds.top_k_share` {} and `rounds.count` {}: an institution sends \
+                "`rounds.encodings` {names} with `rounds.top_k_share` {} and `rounds.count` {}: an institution sends \
                  at most {:.0} % of the values in the whole job; use more rounds, a larger share, or `int8`",
                 self.top_k_share,
                 self.count,

@@ -383,6 +383,14 @@ fn a_plan_whose_sparse_updates_lose_accuracy_is_warned_of() {
     let [median] = &warnings("name = \"median\"", 10, "0.1")[..] else { panic!("one warning") };
     assert!(median.contains("`median`") && median.contains("does not move"), "{median}");
     assert_eq!(warnings("name = \"trimmed-mean\", trim = 0.2", 5, "0.1").len(), 2);
+    for (encodings, named) in
+        [("top-k-bf16", "`top-k-bf16` with"), ("top-k top-k-bf16", "`top-k`, `top-k-bf16` with")]
+    {
+        let mut rounds = RoundsPlan::new(2, Strategy::FedAvg);
+        rounds.encodings = encodings.split(' ').map(|name| name.parse().unwrap()).collect();
+        let [few] = &rounds.sparse_warnings()[..] else { panic!("one warning") };
+        assert!(few.contains(named), "{few}");
+    }
 }
 
 #[test]

@@ -2,13 +2,13 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use strum::{Display, EnumString, IntoStaticStr};
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 /// Values that share a scale in `int8`.
 pub const BLOCK: usize = 256;
 /// Largest magnitude of a value of `int8`.
 pub const LIMIT: i8 = 127;
-/// Share of the values that `top-k` keeps, unless the plan says otherwise.
+/// Share of the values that `top-k` and `top-k-bf16` keep, unless the plan says otherwise.
 pub const DEFAULT_TOP_K_SHARE: f64 = 0.01;
 
 /// [`DEFAULT_TOP_K_SHARE`], for fields that are absent where they have it.
@@ -38,6 +38,7 @@ pub(crate) fn is_default_top_k_share(share: &f64) -> bool {
     Display,
     EnumString,
     IntoStaticStr,
+    VariantArray,
     JsonSchema,
 )]
 #[serde(rename_all = "kebab-case")]
@@ -52,9 +53,15 @@ pub enum Encoding {
     Int8,
     /// The largest values of the step: with a share of 0.01, about a fiftieth of the bytes.
     TopK,
+    /// The largest values of the step as 16-bit brain floats, with a bit for each value: with a share of 0.25, about
+    /// a sixth of the bytes.
+    TopKBf16,
 }
 
 impl Encoding {
+    /// Every encoding.
+    pub const ALL: &'static [Self] = Self::VARIANTS;
+
     /// Its name in plans and policies.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -67,6 +74,12 @@ impl Encoding {
         matches!(self, Self::F32)
     }
 
+    /// Whether it sends some values only, by the share of the plan.
+    #[must_use]
+    pub const fn is_sparse(self) -> bool {
+        matches!(self, Self::TopK | Self::TopKBf16)
+    }
+
     /// How it encodes a step. Nothing if it sends weights as they are.
     #[must_use]
     pub const fn code(self, top_k_share: f64) -> Option<StepCode> {
@@ -75,6 +88,7 @@ impl Encoding {
             Self::Bf16 => Some(StepCode::Bf16),
             Self::Int8 => Some(StepCode::Int8),
             Self::TopK => Some(StepCode::TopK { share: top_k_share }),
+            Self::TopKBf16 => Some(StepCode::TopKBf16 { share: top_k_share }),
         }
     }
 }
@@ -91,6 +105,11 @@ pub enum StepCode {
         /// The share of them, above 0 and at most 1.
         share: f64,
     },
+    /// The same values as 16-bit brain floats, with a mask of their positions.
+    TopKBf16 {
+        /// The share of them, above 0 and at most 1.
+        share: f64,
+    },
 }
 
 impl StepCode {
@@ -99,7 +118,9 @@ impl StepCode {
     pub fn kept(self, length: usize) -> usize {
         match self {
             Self::Bf16 | Self::Int8 => length,
-            Self::TopK { share } => ((share * length as f64).ceil() as usize).min(length),
+            Self::TopK { share } | Self::TopKBf16 { share } => {
+                ((share * length as f64).ceil() as usize).min(length)
+            }
         }
     }
 }

@@ -19,7 +19,9 @@ pub(crate) use encoding::{default_top_k_share, is_default_top_k_share};
 pub use error::WeightsError;
 pub use file::{CheckedWeights, READ_AT_ONCE, Values, WeightsFile};
 pub use signature::{Signature, Tensors, Verified};
-pub use step::{PartOffsets, StepFile, moved, residual, step_of_bf16, step_of_int8, write_step};
+pub use step::{
+    PartOffsets, StepFile, check_mask, moved, positions_in, residual, step_of_bf16, step_of_int8, write_step,
+};
 pub use write::{write, write_each};
 pub use writer::WeightsWriter;
 

@@ -9,13 +9,17 @@
 //! | `bf16` | `NAME`: BF16 `[n]` | `NAME[i]` |
 //! | `int8` | `NAME`: I8 `[n]`, `NAME/scale`: F32 `[ceil(n / 256)]` | `NAME[i] * scale[i / 256]` |
 //! | `top-k` | `NAME/position`: U32 `[k]`, strictly ascending, `NAME/value`: F32 `[k]` | its value, or 0 |
+//! | `top-k-bf16` | `NAME/mask`: U8 `[ceil(n / 8)]`, `NAME/value`: BF16 `[k]` | its value, or 0 |
 //!
 //! where `k` is the share of the plan times `n`, rounded up. The values of an `int8` block lie from -127 to 127.
+//! Bit `i % 8` of byte `i / 8` of a mask, counted from the least significant, says whether it has a value for
+//! position `i`: exactly `k` bits are set, none of them beyond `n`, and the values are in the order of positions.
 //! The weight is `f32(f64(base) + f64(step))`, and that of a variance (`.var`) at least 0. What an encoding drops
 //! is added to the next step of the same site (error feedback: Seide et al. 2014, Karimireddy et al. 2019).
 
 mod codes;
 mod file;
+mod sparse;
 
 #[cfg(test)]
 mod tests;
@@ -27,6 +31,7 @@ use safetensors::Dtype;
 
 pub use codes::{moved, step_of_bf16, step_of_int8};
 pub use file::{PartOffsets, StepFile, residual, write_step};
+pub use sparse::{check_mask, positions_in};
 
 /// One tensor of a file of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +67,10 @@ impl StepCode {
             Self::TopK { .. } => {
                 let kept = self.kept(length);
                 vec![Part::new("/position", Dtype::U32, kept), Part::new("/value", Dtype::F32, kept)]
+            }
+            Self::TopKBf16 { .. } => {
+                let (mask, kept) = (length.div_ceil(8), self.kept(length));
+                vec![Part::new("/mask", Dtype::U8, mask), Part::new("/value", Dtype::BF16, kept)]
             }
         }
     }

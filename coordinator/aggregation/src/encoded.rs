@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use eosfed_common::weights::{
-    BLOCK, PartOffsets, Signature, StepCode, StepFile, WeightsError, moved, step_of_bf16, step_of_int8,
+    BLOCK, PartOffsets, Signature, StepCode, StepFile, WeightsError, check_mask, moved, positions_in,
+    step_of_bf16, step_of_int8,
 };
 
 use crate::plain::PlainReader;
@@ -29,9 +30,17 @@ pub(crate) struct EncodedReader {
 struct EncodedTensor {
     name: String,
     offsets: PartOffsets,
-    /// Of `top-k`: how many of the values that are kept lie before each multiple of [`PIECE`], and their number
-    /// at the end.
+    /// Of `top-k` and `top-k-bf16`: how many of the values that are kept lie before each multiple of [`PIECE`], and
+    /// their number at the end.
     before: Vec<usize>,
+}
+
+impl EncodedTensor {
+    /// The values that are kept in the pieces of a span: the first one's place, and their number.
+    fn kept(&self, span: Span) -> (usize, usize) {
+        let from = self.before[span.start / PIECE];
+        (from, self.before[(span.start + span.length).div_ceil(PIECE)] - from)
+    }
 }
 
 impl EncodedReader {
@@ -46,16 +55,23 @@ impl EncodedReader {
         let layout = mapped.check_layout(signature)?;
         let tensor = |(name, offsets): (String, PartOffsets)| {
             let length = signature.0[&name].iter().product();
+            let part = |bytes: usize| &mapped.bytes()[offsets[0]..][..bytes];
             let before = match code {
-                StepCode::TopK { .. } => {
-                    let kept = &mapped.bytes()[offsets[0]..][..4 * code.kept(length)];
-                    places(kept.as_chunks().0, length)
+                StepCode::TopK { .. } => places(part(4 * code.kept(length)).as_chunks().0, length),
+                StepCode::TopKBf16 { .. } => {
+                    let mask = part(length.div_ceil(8));
+                    // Values are read by these counts, so they must be those of the file on a damaged disk too.
+                    check_mask(mask, code.kept(length), length).map_err(|reason| {
+                        let (path, tensor) = (path.to_owned(), name.clone());
+                        WeightsError::Step { path, tensor, reason }
+                    })?;
+                    places_in(mask)
                 }
                 StepCode::Bf16 | StepCode::Int8 => Vec::new(),
             };
-            EncodedTensor { name, offsets, before }
+            Ok::<_, WeightsError>(EncodedTensor { name, offsets, before })
         };
-        let tensors = layout.into_iter().map(tensor).collect();
+        let tensors = layout.into_iter().map(tensor).collect::<Result<_, _>>()?;
         let file = File::open(path).map_err(|source| WeightsError::Io { path: path.to_owned(), source })?;
         Ok(Self { path: path.to_owned(), file, code, base, tensors })
     }
@@ -96,17 +112,28 @@ impl EncodedReader {
                 }
             }
             StepCode::TopK { .. } => {
-                let from = tensor.before[start / PIECE];
-                let kept = tensor.before[(start + length).div_ceil(PIECE)] - from;
+                let (from, kept) = tensor.kept(span);
                 let (positions, steps) = (part(0, 4 * from, 4 * kept)?, part(1, 4 * from, 4 * kept)?);
-                for (position, step) in positions.as_chunks().0.iter().zip(steps.as_chunks().0) {
-                    let index = (u32::from_le_bytes(*position) as usize).wrapping_sub(start);
-                    if let Some(value) = values.get_mut(index) {
-                        add(value, f64::from(f32::from_le_bytes(*step)));
-                    }
-                }
-                // The others move by nothing, which makes negative variances of a base 0 too.
-                values.iter_mut().for_each(|value| add(value, 0.0));
+                let positions =
+                    positions.as_chunks().0.iter().map(|bytes| u32::from_le_bytes(*bytes) as usize);
+                let steps = steps.as_chunks().0.iter().map(|bytes| f64::from(f32::from_le_bytes(*bytes)));
+                spread(
+                    values,
+                    positions.zip(steps).map(|(position, step)| (position.wrapping_sub(start), step)),
+                    add,
+                );
+            }
+            StepCode::TopKBf16 { .. } => {
+                let (from, kept) = tensor.kept(span);
+                let first = start / PIECE * PIECE;
+                let mask = part(0, first / 8, (start + length).div_ceil(8) - first / 8)?;
+                let steps = part(1, 2 * from, 2 * kept)?;
+                let positions = positions_in(&mask).map(|position| (first + position).wrapping_sub(start));
+                spread(
+                    values,
+                    positions.zip(steps.as_chunks().0.iter().map(|bytes| step_of_bf16(*bytes))),
+                    add,
+                );
             }
         }
         Ok(&tensor.name)
@@ -118,4 +145,27 @@ fn places(positions: &[[u8; 4]], length: usize) -> Vec<usize> {
     let below =
         |end: usize| positions.partition_point(|position| (u32::from_le_bytes(*position) as usize) < end);
     (0..=length.div_ceil(PIECE)).map(|piece| below(piece * PIECE)).collect()
+}
+
+/// The same for a mask, of which a piece has whole bytes.
+fn places_in(mask: &[u8]) -> Vec<usize> {
+    let counts =
+        mask.chunks(PIECE / 8).map(|piece| piece.iter().map(|byte| byte.count_ones() as usize).sum());
+    let mut before = vec![0];
+    before.extend(counts.scan(0, |sum, count: usize| {
+        *sum += count;
+        Some(*sum)
+    }));
+    before
+}
+
+/// Adds steps to the values at their positions; what lies outside is of another span.
+fn spread(values: &mut [Stored], steps: impl Iterator<Item = (usize, f64)>, add: impl Fn(&mut Stored, f64)) {
+    for (position, step) in steps {
+        if let Some(value) = values.get_mut(position) {
+            add(value, step);
+        }
+    }
+    // The others move by nothing, which makes negative variances of a base 0 too.
+    values.iter_mut().for_each(|value| add(value, 0.0));
 }

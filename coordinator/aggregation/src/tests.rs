@@ -488,8 +488,8 @@ fn encoded_steps_are_aggregated_as_the_weights_that_follow() {
     let mut base = values(0.61);
     base.get_mut("b.var").unwrap().iter_mut().for_each(|value| *value = value.abs());
     let start = bench.reader("base", &base, &bench.signature);
-    for encoding in [Encoding::Bf16, Encoding::Int8, Encoding::TopK] {
-        let code = encoding.code(0.01).unwrap();
+    for encoding in Encoding::ALL {
+        let Some(code) = encoding.code(0.01) else { continue };
         let mut encoded = Vec::new();
         let mut plain = Vec::new();
         for seed in [0.3, 0.7, 1.9] {
@@ -534,5 +534,27 @@ fn encoded_steps_are_aggregated_as_the_weights_that_follow() {
         assert!(
             far > 1.0 && (far / distance(&bench.signature, &start, &plain[0]).unwrap() - 1.0).abs() < 1e-6
         );
+    }
+}
+
+/// Values are read by the counts of a mask, so one that the disk has damaged since admission is refused.
+#[test]
+fn a_damaged_mask_is_refused() {
+    use eosfed_common::weights::{StepCode, write_step};
+
+    let bench = Bench::new(&[("a.weight", &[3])]);
+    let base = Tensors::from([("a.weight".to_owned(), vec![0.5; 3])]);
+    let start = bench.reader("base", &base, &bench.signature);
+    let code = StepCode::TopKBf16 { share: 0.5 };
+    let path = bench.folder.path().join("step");
+    write_step(&path, &bench.signature, code, |_| vec![1.0, 2.0, 3.0]).unwrap();
+    WeightsReader::open_step(&path, &bench.signature, code, &start).unwrap();
+    let sound = std::fs::read(&path).unwrap();
+    for (mask, expected) in [(0b111, "must have 2 bits, found 3"), (0b1010, "no bits beyond position 2")] {
+        let mut bytes = sound.clone();
+        *bytes.last_mut().unwrap() = mask;
+        std::fs::write(&path, &bytes).unwrap();
+        let error = WeightsReader::open_step(&path, &bench.signature, code, &start).unwrap_err().to_string();
+        assert!(error.contains("`a.weight`") && error.contains(expected), "{error}");
     }
 }

@@ -11,9 +11,8 @@ fn signature() -> Signature {
     Signature([("a.weight".to_owned(), vec![20, 15]), ("n.var".to_owned(), vec![3])].into())
 }
 
-fn codes() -> [StepCode; 3] {
-    let code = |encoding: Encoding| encoding.code(0.1).unwrap();
-    [Encoding::Bf16, Encoding::Int8, Encoding::TopK].map(code)
+fn codes() -> impl Iterator<Item = StepCode> {
+    Encoding::ALL.iter().filter_map(|encoding| encoding.code(0.1))
 }
 
 fn base() -> Vec<u8> {
@@ -60,5 +59,5 @@ pub(crate) fn seeds() -> Seeds {
         write_step(&path, &signature(), code, step).unwrap();
         std::fs::read(&path).unwrap()
     });
-    Seeds { good: good.to_vec(), odd: vec![base()] }
+    Seeds { good: good.collect(), odd: vec![base()] }
 }

@@ -28,8 +28,14 @@ const CLASSES: [&str; 2] = ["field", "wood"];
 const SHARED: &str = "[{ name = \"all\", bands = [\"red\", \"nir\"], start_from = \"first@1\" }]";
 
 /// How the updates of a job are encoded. The policies allow all, so the first of a list is taken.
-const ENCODINGS: [&str; 5] =
-    ["[\"f32\"]", "[\"bf16\"]", "[\"int8\", \"f32\"]", "[\"top-k\"]", "[\"f32\", \"int8\"]"];
+const ENCODINGS: [&str; 6] = [
+    "[\"f32\"]",
+    "[\"bf16\"]",
+    "[\"int8\", \"f32\"]",
+    "[\"top-k\"]",
+    "[\"top-k-bf16\", \"int8\"]",
+    "[\"f32\", \"int8\"]",
+];
 
 /// The kind of a seed's job. Whole specialists have megabytes of weights, so there are few of them.
 #[must_use]
@@ -72,7 +78,7 @@ pub fn policy(withdrawn: bool) -> Policy {
             strategies: StrategyName::VARIANTS.to_vec(),
             individual_updates: true,
             warm_start: false,
-            encodings: vec![Encoding::F32, Encoding::Bf16, Encoding::Int8, Encoding::TopK],
+            encodings: Encoding::ALL.to_vec(),
         },
         may_leave: if withdrawn { Vec::new() } else { all },
         min_institutions: 1,

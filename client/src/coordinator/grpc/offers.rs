@@ -111,3 +111,24 @@ pub(super) fn unknown(error: &dyn fmt::Display) -> Refusal {
     );
     Refusal::new(Reason::Incompatible, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A client meets a job whose encodings are newer than it is: that job is declined with what to do, others go on.
+    #[test]
+    fn work_with_an_encoding_of_a_later_version_is_declined() {
+        let known = eosfed_testkit::assignments::offered(
+            eosfed_testkit::assignments::training(eosfed_common::plan::JobKind::Rounds),
+            BlobRef::of(b"document"),
+        );
+        let mut offer = known.clone().into_message();
+        assert!(matches!(read_offer(offer.clone()).unwrap(), Read::Known(found) if *found == known));
+        let Some(v1::assignment::Work::Training(work)) = &mut offer.work else { panic!("not of training") };
+        work.encodings = vec![1000, v1::Encoding::F32.into()];
+        let Read::Unknown(id, why) = read_offer(offer).unwrap() else { panic!("it is known") };
+        assert_eq!((&id, why.reason), (&known.id, Reason::Incompatible));
+        assert!(why.message.contains("`encodings`") && why.message.contains("update the client"), "{why}");
+    }
+}

@@ -1,9 +1,8 @@
 //! Encoding and decoding the step of one tensor. Pure.
 
-use std::cmp::Reverse;
-
 use half::bf16;
 
+use super::sparse::{check_mask, largest, mask_of, positions_in, spread};
 use crate::weights::{BLOCK, LIMIT, StepCode, is_variance};
 
 /// A weight after a step, in the arithmetic of every program.
@@ -48,6 +47,11 @@ impl StepCode {
                     positions.iter().flat_map(value).collect(),
                 ]
             }
+            Self::TopKBf16 { .. } => {
+                let positions = largest(step, self.kept(step.len()));
+                let value = |position: &u32| nearest_bf16(step[*position as usize]).to_le_bytes();
+                vec![mask_of(&positions, step.len()), positions.iter().flat_map(value).collect()]
+            }
         }
     }
 
@@ -81,24 +85,18 @@ impl StepCode {
                 Ok(steps)
             }
             (Self::TopK { .. }, [positions, values]) => {
-                let mut steps = vec![0.0; length];
-                let mut least = 0;
-                let pairs = positions.as_chunks().0.iter().zip(values.as_chunks().0);
-                for (index, (position, value)) in pairs.enumerate() {
-                    let (position, value) =
-                        (u32::from_le_bytes(*position) as usize, f32::from_le_bytes(*value));
-                    if !(least..length).contains(&position) {
-                        return Err(format!(
-                            "position {index} must be above the one before it and below {length}, found {position}"
-                        ));
-                    }
-                    if !value.is_finite() {
-                        return Err(format!("value {index} must be finite, found {value}"));
-                    }
-                    steps[position] = f64::from(value);
-                    least = position + 1;
-                }
-                Ok(steps)
+                let positions =
+                    positions.as_chunks().0.iter().map(|bytes| u32::from_le_bytes(*bytes) as usize);
+                let values = values.as_chunks().0.iter().map(|bytes| f64::from(f32::from_le_bytes(*bytes)));
+                spread(positions, values, length)
+            }
+            (Self::TopKBf16 { .. }, [mask, values]) => {
+                check_mask(mask, self.kept(length), length)?;
+                spread(
+                    positions_in(mask),
+                    values.as_chunks().0.iter().map(|bytes| step_of_bf16(*bytes)),
+                    length,
+                )
             }
             _ => unreachable!("callers give the parts of this code"),
         }
@@ -132,19 +130,4 @@ fn quantised(value: f64, scale: f32) -> i8 {
         return 0;
     }
     (value / f64::from(scale)).round_ties_even().clamp(-f64::from(LIMIT), f64::from(LIMIT)) as i8
-}
-
-/// The positions of the values with the largest magnitudes, ascending. Of equal ones, the first count.
-fn largest(step: &[f64], kept: usize) -> Vec<u32> {
-    let order = |position: &u32| {
-        let magnitude = step[*position as usize].abs();
-        (Reverse(magnitude.to_bits()), *position)
-    };
-    let mut positions: Vec<u32> = (0..step.len() as u32).collect();
-    if kept < positions.len() && kept > 0 {
-        positions.select_nth_unstable_by_key(kept - 1, order);
-    }
-    positions.truncate(kept);
-    positions.sort_unstable();
-    positions
 }

@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::weights::{DEFAULT_TOP_K_SHARE, Encoding, Tensors, WeightsFile, write};
 
-const CODES: [StepCode; 3] = [StepCode::Bf16, StepCode::Int8, StepCode::TopK { share: 0.1 }];
+const CODES: [StepCode; 4] =
+    [StepCode::Bf16, StepCode::Int8, StepCode::TopK { share: 0.1 }, StepCode::TopKBf16 { share: 0.1 }];
 
 fn signature() -> Signature {
     Signature([("a.weight".to_owned(), vec![30, 20]), ("n.var".to_owned(), vec![3])].into())
@@ -84,6 +85,8 @@ fn the_sizes_are_those_that_the_documentation_promises() {
     assert!((of(Encoding::Bf16) - 0.5).abs() < 1e-6);
     assert!((of(Encoding::Int8) - 0.2539).abs() < 1e-4, "{}", of(Encoding::Int8));
     assert!((of(Encoding::TopK) - 0.02).abs() < 1e-6);
+    assert!((of(Encoding::TopKBf16) - 0.03625).abs() < 1e-6);
+    assert!((bytes(StepCode::TopKBf16 { share: 0.25 }) - 0.15625).abs() < 1e-6);
     assert_eq!(Encoding::F32.code(0.01), None);
 }
 
@@ -128,13 +131,65 @@ fn hostile_values_are_named() {
 }
 
 #[test]
+fn a_mask_has_a_bit_for_each_value_from_the_least_significant() {
+    let code = StepCode::TopKBf16 { share: 0.3 };
+    let step = [0.0, -2.0, 0.5, 3.0, 0.0, 0.0, 0.0, 0.1, 1.0];
+    let values: Vec<u8> =
+        [-2.0, 3.0, 1.0].iter().flat_map(|v| half::bf16::from_f64(*v).to_le_bytes()).collect();
+    assert_eq!(code.encode(&step), [vec![0b0000_1010, 0b0000_0001], values.clone()]);
+    let decoded = code.decode(&[&[0b0000_1010, 0b0000_0001], &values], step.len()).unwrap();
+    assert_eq!(decoded, [0.0, -2.0, 0.0, 3.0, 0.0, 0.0, 0.0, 0.0, 1.0]);
+    // What is kept is rounded, and what that drops is not lost either.
+    let lost = residual(code, &[1.001, 0.2, 0.3]);
+    assert_eq!(lost, [0.001_f64 as f32, 0.2, 0.3]);
+}
+
+#[test]
+fn hostile_masks_are_named() {
+    let files = Files::new();
+    let code = StepCode::TopKBf16 { share: 0.5 };
+    let refused = |change: &dyn Fn(&mut Vec<u8>)| {
+        let path = files.write(code, &step);
+        Files::damage(&path, |bytes| change(bytes));
+        files.check(&path, code).map(|()| String::new()).unwrap_or_else(|error| error)
+    };
+    assert_eq!(refused(&|_| ()), "");
+    // The mask of `n.var` is the last byte: two of three values.
+    let last = |mask: u8| refused(&move |bytes| *bytes.last_mut().unwrap() = mask);
+    assert_eq!([0b011, 0b101, 0b110].map(last), ["", "", ""]);
+    for (mask, expected) in [
+        (0b000, "the mask must have 2 bits, found 0"),
+        (0b010, "the mask must have 2 bits, found 1"),
+        (0b111, "the mask must have 2 bits, found 3"),
+        (0b1010, "no bits beyond position 2, found 0b00001000"),
+        (0b1000_0001, "no bits beyond position 2, found 0b10000000"),
+    ] {
+        let error = last(mask);
+        assert!(error.contains("`n.var`") && error.contains(expected), "{mask:#b}: {error}");
+    }
+    for bad in [half::bf16::NAN, half::bf16::INFINITY, half::bf16::NEG_INFINITY] {
+        let error = refused(&move |bytes| {
+            // Values are before the masks: 300 of `a.weight`, 2 of `n.var`; 75 and 1 bytes of masks.
+            let last_value = bytes.len() - 76 - 2;
+            bytes[last_value..last_value + 2].copy_from_slice(&bad.to_le_bytes());
+        });
+        assert!(error.contains("`n.var`") && error.contains("value 1 must be finite"), "{error}");
+    }
+    // Another share is another length.
+    let path = files.write(StepCode::TopKBf16 { share: 0.4 }, &step);
+    assert!(files.check(&path, code).unwrap_err().contains("`a.weight/value`"));
+}
+
+#[test]
 fn a_step_that_makes_a_weight_overflow_is_refused() {
     let files = Files::new();
     let mut base = files.base.clone();
     base.get_mut("a.weight").unwrap()[7] = f32::MAX;
     write(&files.path("base"), &signature(), &base).unwrap();
     let huge = |name: &str| vec![f64::from(f32::MAX) / 2.0; step(name).len()];
-    for code in [StepCode::Bf16, StepCode::Int8, StepCode::TopK { share: 1.0 }] {
+    for code in
+        [StepCode::Bf16, StepCode::Int8, StepCode::TopK { share: 1.0 }, StepCode::TopKBf16 { share: 1.0 }]
+    {
         let error = files.check(&files.write(code, &huge), code).unwrap_err();
         assert!(error.contains("`a.weight` holds inf at position 7"), "{error}");
     }
@@ -174,7 +229,7 @@ proptest! {
                     StepCode::Bf16 => value.abs() / 256.0,
                     // Half a quantum, and the rounding of the scale.
                     StepCode::Int8 => most / 254.0 * (1.0 + 1e-4) + 1e-38,
-                    StepCode::TopK { .. } => value.abs(),
+                    StepCode::TopK { .. } | StepCode::TopKBf16 { .. } => value.abs(),
                 };
                 prop_assert!(f64::from(dropped).abs() <= bound * (1.0 + 1e-6), "{dropped} of {value}");
             }

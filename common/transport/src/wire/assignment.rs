@@ -254,7 +254,7 @@ impl Wire for TrainingWork {
 }
 
 /// Most encodings that an assignment accepts.
-const MAX_ENCODINGS: usize = 4;
+const MAX_ENCODINGS: usize = Encoding::ALL.len();
 
 fn accepted(encodings: Vec<i32>) -> Result<Vec<Encoding>, WireError> {
     if encodings.len() > MAX_ENCODINGS {

@@ -121,6 +121,7 @@ pub(super) fn encoding(field: &'static str, value: i32) -> Result<Encoding, Wire
         v1::Encoding::Bf16 => Encoding::Bf16,
         v1::Encoding::Int8 => Encoding::Int8,
         v1::Encoding::TopK => Encoding::TopK,
+        v1::Encoding::TopKBf16 => Encoding::TopKBf16,
     })
 }
 
@@ -131,6 +132,7 @@ pub(super) const fn encoding_message(encoding: Encoding) -> v1::Encoding {
         Encoding::Bf16 => v1::Encoding::Bf16,
         Encoding::Int8 => v1::Encoding::Int8,
         Encoding::TopK => v1::Encoding::TopK,
+        Encoding::TopKBf16 => v1::Encoding::TopKBf16,
     }
 }
 

@@ -4,6 +4,7 @@ use eosfed_common::digest::Digest;
 use eosfed_common::model::{MAX_BANDS, Task};
 use eosfed_common::plan::JobKind;
 use eosfed_common::report::{EvaluationReport, TrainingReport};
+use eosfed_common::weights::Encoding;
 use eosfed_proto::v1;
 use eosfed_testkit::assignments::{detailed_training, statistics, training};
 use eosfed_testkit::cards;
@@ -65,6 +66,30 @@ fn assignments_and_updates_parse_back_from_their_messages() {
         Some(v1::InitialFile { file: "../secret".to_owned(), digest: Digest::of(b"i").to_string() });
     let error = UpdateSubmission::from_message(message).unwrap_err().to_string();
     assert!(error.contains("`file`") && error.contains("../secret"), "{error}");
+}
+
+/// How clients of before meet an encoding that they do not know: the field is named, and the work is declined.
+#[test]
+fn encodings_of_a_later_version_are_refused_by_name() {
+    let with = |encodings: Vec<i32>| {
+        let mut message = assignment().into_message();
+        let Some(v1::assignment::Work::Training(work)) = &mut message.work else { panic!("not of training") };
+        work.encodings = encodings;
+        Assignment::from_message(message)
+    };
+    let every: Vec<i32> =
+        Encoding::ALL.iter().map(|encoding| kind::encoding_message(*encoding).into()).collect();
+    let Work::Training(work) = with(every.clone()).unwrap().work else { panic!("not of training") };
+    assert_eq!(work.encodings, Encoding::ALL);
+    let next = every.iter().max().unwrap() + 1;
+    let too_many = vec![every[0]; every.len() + 1];
+    for (encodings, found) in [(vec![next, every[0]], next), (vec![every[0], -1], -1), (too_many, 6)] {
+        let error = with(encodings).unwrap_err();
+        assert!(
+            error.field == "encodings" && error.to_string().contains(&format!("found `{found}`")),
+            "{error}"
+        );
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use eosfed_testkit::plans::Plan;
 
 use super::*;
 
-const ACCEPTED: &str = r#"["int8", "top-k", "f32"]"#;
+const ACCEPTED: &str = r#"["int8", "top-k", "top-k-bf16", "f32"]"#;
 
 /// A job whose rounds accept [`ACCEPTED`], with its first weights, in its first round of training.
 fn begin(bench: &Bench, rounds: u32) -> JobId {
@@ -59,7 +59,7 @@ fn a_round_of_mixed_encodings_is_the_mean_of_the_weights_that_follow() {
     let (west, token) = bench.work("west");
     let before = tensors(&bench, base, &west);
     let Work::Training(work) = &west.work else { panic!("{west:?}") };
-    assert_eq!(work.encodings, [Encoding::Int8, Encoding::TopK, Encoding::F32]);
+    assert_eq!(work.encodings, [Encoding::Int8, Encoding::TopK, Encoding::TopKBf16, Encoding::F32]);
     let (path, blob) = step(&bench, &west, Encoding::Int8, 0.5);
     bench.upload("west", &path, blob);
     ready(bench.core.submit_update(&said(&west, &token, blob, Encoding::Int8))).unwrap();
@@ -94,9 +94,11 @@ fn what_is_not_what_it_says_is_refused() {
         // The file has another encoding.
         (Encoding::Int8, Encoding::TopK, 0.5, Reason::TensorSet),
         (Encoding::Int8, Encoding::F32, 0.5, Reason::TensorSet),
+        (Encoding::TopKBf16, Encoding::TopK, 0.5, Reason::TensorSet),
         // Nothing has moved.
         (Encoding::Int8, Encoding::Int8, 0.0, Reason::Replayed),
         (Encoding::TopK, Encoding::TopK, 0.0, Reason::Replayed),
+        (Encoding::TopKBf16, Encoding::TopKBf16, 0.0, Reason::Replayed),
         // The weights would not be finite.
         (Encoding::Int8, Encoding::Int8, 3.4e38 * 128.0, Reason::NotFinite),
     ];
