@@ -32,17 +32,15 @@ mod xml;
 pub use bandcheck::{
     BandReport, Finding, Moments, OpticalUnit, Rule, Scaling, Severity, check_bands, compare_moments,
 };
-pub use config::{
-    DatasetConfig, FileBand, Layout, OneOrMany, SplitBy, SplitConfig, Where, broken_reading_rules,
-};
+pub use config::{DatasetConfig, FileBand, Layout, OneOrMany, Reading, SplitBy, SplitConfig, Where};
 pub use crop::{CropReport, Window, crop, crop_mask};
-pub use dataset::{Chunks, Dataset, Loaded, choose_bands, description};
+pub use dataset::{Chunks, Dataset, Loaded, Valid, baseline_notes, choose_bands, description};
 pub use error::DataError;
 pub use files::has_ending;
 pub use georeference::{Agreement, Difference, GeoReference, Grid, TOLERANCE as GRID_TOLERANCE};
 pub use geotiff::{
     BaselineOffset, Complex, FileScaling, Format, FormatLimits, Formats, GeoTiff, MAP_TILE, MapBand, MapKind,
-    MapLayout, PutTile, formats, write_geotiff, write_map,
+    MapLayout, PutTile, WrittenMap, formats, unwritable, write_geotiff, write_map,
 };
 pub use guess::{Proposal, propose};
 pub use presence::missing;

@@ -9,8 +9,7 @@ use std::path::Path;
 
 use common::{Folder, SIZE, Tiff};
 use eosfed_data::{
-    Complex, DataError, Dataset, GeoTiff, Limits, Scaling, Split, broken_reading_rules, propose, read_labels,
-    read_raster,
+    Complex, DataError, Dataset, GeoTiff, Limits, Reading, Split, propose, read_labels, read_raster,
 };
 use tiff::tags::Tag;
 
@@ -246,12 +245,14 @@ fn data_init_asks_what_they_are_to_become() {
 #[test]
 fn an_image_that_no_data_set_describes_is_read_by_the_same_words() {
     let folder = Folder::new();
+    let said = |complex, nodata, scale| {
+        let bands = ["VV", "VH"].map(str::to_owned).to_vec();
+        Reading { complex, nodata, scale, ..Reading::stored(bands) }
+    };
     for stored in STORED {
         let path = folder.tiff(&image(stored, true));
         let read = |complex, nodata, scale| {
-            let scaling = Scaling { scale, offset: 0.0 };
-            let mut file =
-                GeoTiff::open_described(&path, &Limits::default(), complex, nodata, scaling).unwrap();
+            let mut file = said(complex, nodata, scale).open(&path, &Limits::default()).unwrap();
             file.window(0, 0, SIZE[0], SIZE[1]).unwrap()
         };
         let found = read(Some(Complex::Amplitude), Some(0.0), 1.0);
@@ -264,9 +265,9 @@ fn an_image_that_no_data_set_describes_is_read_by_the_same_words() {
             found => 20.0 * found.log10(),
         });
         assert!(alike(&found, &wanted), "0 dB is a number");
-        assert!(GeoTiff::open_described(&path, &Limits::default(), None, None, Scaling::default()).is_err());
+        assert!(said(None, None, 1.0).open(&path, &Limits::default()).is_err());
     }
-    let broken = broken_reading_rules(&[], 2, Some(Complex::Decibels), Some(-9999.0));
+    let broken = said(Some(Complex::Decibels), Some(-9999.0), 1.0).broken_rules();
     assert_eq!(broken, ["`nodata` must be 0 or absent beside `complex`, found `-9999`"]);
-    assert!(broken_reading_rules(&[], 2, None, Some(-9999.0)).is_empty());
+    assert!(said(None, Some(-9999.0), 1.0).broken_rules().is_empty());
 }

@@ -8,7 +8,7 @@ use std::io::Write as _;
 
 use common::{SIZE, Tiff, Value};
 use eosfed_data::{
-    DataError, Dataset, FileBand, GeoTiff, Limits, Sample, Split, broken_reading_rules, choose_bands, propose,
+    DataError, Dataset, FileBand, GeoTiff, Limits, Reading, Sample, Split, choose_bands, propose,
 };
 use tiff::tags::Tag;
 
@@ -251,7 +251,9 @@ fn bands_of_files_that_no_data_set_describes_are_chosen_by_the_same_words() {
         let said = chosen(&wanted).unwrap_err().to_string();
         assert!(parts.iter().all(|part| said.contains(part)), "{said}");
     }
-    let broken = broken_reading_rules(&[text("2"), text("2")], 3, None, Some(7.0));
+    let bands = ["a", "b", "c"].map(str::to_owned).to_vec();
+    let file_bands = vec![text("2"), text("2")];
+    let broken = Reading { file_bands, nodata: Some(7.0), ..Reading::stored(bands) }.broken_rules();
     let rules = ["`file_bands` must be one for each of the 3 `bands`, found `2`", "without repetition"];
     assert!(
         broken.len() == 2 && rules.iter().zip(&broken).all(|(rule, said)| said.contains(rule)),

@@ -234,6 +234,8 @@ fn maps_are_cloud_optimized_geotiffs_to_gdal() {
         write_map::<DataError>(&folder.path().join("map.tif"), &layout, |put| {
             (0..6).rev().try_for_each(|at| put(at % 3, at / 3, &tile(at / 3)))
         })
+        .unwrap()
+        .keep()
         .unwrap();
         let said = Command::new("gdalinfo").current_dir(folder.path()).arg("map.tif").output().unwrap();
         let said = String::from_utf8(said.stdout).unwrap();

@@ -81,8 +81,8 @@ fn head(folder: &Path, data: &Path, kind: Task) -> f64 {
     row.metrics[kind.main_metric()]
 }
 
-/// The metrics of the same head after a round of a job, without the metrics of single classes.
-fn in_a_round(folder: &Path, data: &Path, release: &Path) -> BTreeMap<String, f64> {
+/// The events of a round of a job for the same head.
+fn round(folder: &Path, data: &Path, release: &Path) -> Result<Vec<TrainerEvent>, String> {
     let read = |path: PathBuf| fs::read(path).unwrap();
     let mut head: HeadFile = serde_json::from_slice(&read(folder.join("head/head.json"))).unwrap();
     head.composition.norm = FeatureNorm::Pixel;
@@ -96,7 +96,13 @@ fn in_a_round(folder: &Path, data: &Path, release: &Path) -> BTreeMap<String, f6
     };
     task.check().unwrap();
     let mut events = Vec::new();
-    train_head(&task, &head, &mut |event| events.push(event), &|| false).unwrap();
+    let trained = train_head(&task, &head, &mut |event| events.push(event), &|| false);
+    trained.map_err(|error| error.to_string()).map(|()| events)
+}
+
+/// The metrics of the same head after a round of a job, without the metrics of single classes.
+fn in_a_round(folder: &Path, data: &Path, release: &Path) -> BTreeMap<String, f64> {
+    let mut events = round(folder, data, release).unwrap();
     let Some(TrainerEvent::Finished { report, .. }) = events.pop() else { panic!("not finished") };
     let metrics = report.metrics.into_iter().filter(|(name, _)| !name.contains('/'));
     metrics.map(|(name, value)| (name, value.get())).collect()
@@ -184,6 +190,32 @@ fn a_number_for_each_pixel() {
     let file: HeadFile =
         serde_json::from_slice(&fs::read(folder.path().join("head/head.json")).unwrap()).unwrap();
     assert_eq!(file.target.unwrap().unit, "m", "as the data set says");
+
+    // A data set that does not say its unit is a warning, and one in another unit is refused by jobs.
+    let text = fs::read_to_string(&data).unwrap();
+    let with = |unit: &str| fs::write(&data, text.replace("target_unit = \"m\"", unit)).unwrap();
+    let scored = || {
+        let part = ScoringData::of(&data, Split::Validation);
+        score(&folder.path().join("head"), None, part, Device::Cpu).map_err(|error| error.to_string())
+    };
+    let notes = || scored().unwrap().notes.join("; ");
+    assert!(!notes().contains("target"), "{}", notes());
+    with("");
+    task.training.epochs = 1;
+    let TrainerEvent::Started { warnings, .. } = &common::events(&task).unwrap()[0] else {
+        panic!("a start")
+    };
+    assert!(warnings.iter().any(|said| said.contains("the model's target is in `m`")), "{warnings:?}");
+    assert!(notes().contains("the model's target is in `m`"), "{}", notes());
+    with("target_unit = \"cm\"");
+    let of_head = round(folder.path(), &data, &folder.path().join("release")).unwrap_err();
+    for refusal in [common::events(&task).unwrap_err().to_string(), of_head] {
+        assert!(refusal.contains("must be in `m`") && refusal.contains("found `cm`"), "{refusal}");
+    }
+    assert!(notes().contains("the head `head`: its target must be in `m`"), "{}", notes());
+    with("strict = true\ntarget_unit = \"cm\"");
+    let refusal = scored().err().unwrap();
+    assert!(refusal.contains("strict") && refusal.contains("found `cm`"), "{refusal}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use eosfed_common::printable::{MAX_NAME, MAX_WORD, Printable};
 
 use super::pattern::{BAND, CLASS, Pattern};
 use super::valid::ValidRule;
-use super::{DatasetConfig, FileBand, Layout, OneOrMany, SplitBy, SplitConfig};
+use super::{DatasetConfig, FileBand, Layout, OneOrMany, Reading, SplitBy, SplitConfig};
 use crate::geotiff::{BaselineOffset, Complex};
 
 /// Broken rules as sentences.
@@ -23,47 +23,46 @@ impl Report {
     }
 }
 
-fn valid(config: &DatasetConfig, report: &mut Report) {
-    let Some(text) = &config.valid else { return };
-    match ValidRule::parse(text) {
-        Ok(rule) => {
-            let unknown = rule.bands().find(|band| !config.bands.iter().any(|known| known == band));
-            report.rule(unknown.is_none(), "valid", "about bands of `bands`", unknown.unwrap_or_default());
-        }
-        Err(must) => report.rule(false, "valid", must, text),
-    }
-    // Both would change the numbers of quality bands too.
-    report.rule(config.nodata.is_none(), "nodata", "absent beside `valid`, which can say it", "a number");
-    let kept = config.baseline_offset != Some(BaselineOffset::Remove);
-    report.rule(kept, "baseline_offset", "`keep` or absent beside `valid`; write `offset`", "remove");
-}
-
 /// Every rule that `config` breaks, in the order of the file.
 pub(super) fn problems(config: &DatasetConfig) -> Vec<String> {
     let mut report = Report::default();
     name(config, &mut report);
-    bands(config, &mut report);
+    let reading = config.reading();
+    bands(&reading, &mut report);
     classes(config, &mut report);
-    numbers(config, &mut report);
-    valid(config, &mut report);
+    numbers(&reading, &mut report);
+    let share = config.max_corrupt_share;
+    report.rule((0.0..=1.0).contains(&share), "max_corrupt_share", "between 0 and 1", share);
+    valid(&reading, &mut report);
     split(config, &mut report);
     layout(config, &mut report);
     report.0
 }
 
-/// Every rule of `dataset.toml` that words on how files are read break, where no `dataset.toml` says them: the chosen bands of
-/// files for so many names of bands, what complex numbers become, and the number that marks missing pixels.
-#[must_use]
-pub fn broken_reading_rules(
-    chosen: &[FileBand],
-    bands: usize,
-    becomes: Option<Complex>,
-    nodata: Option<f64>,
-) -> Vec<String> {
+/// Every rule that words on how images are read break, in the order of the file.
+pub(super) fn reading_problems(reading: &Reading) -> Vec<String> {
     let mut report = Report::default();
-    file_bands(chosen, bands, &mut report);
-    complex(becomes, nodata, &mut report);
+    bands(reading, &mut report);
+    numbers(reading, &mut report);
+    valid(reading, &mut report);
     report.0
+}
+
+fn valid(reading: &Reading, report: &mut Report) {
+    const ABOUT: &str =
+        "about bands of `bands`; a quality band in a file of its own is one more image, with its name there";
+    let Some(text) = &reading.valid else { return };
+    match ValidRule::parse(text) {
+        Ok(rule) => {
+            let unknown = rule.bands().find(|band| !reading.bands.iter().any(|known| known == band));
+            report.rule(unknown.is_none(), "valid", ABOUT, unknown.unwrap_or_default());
+        }
+        Err(must) => report.rule(false, "valid", must, text),
+    }
+    // Both would change the numbers of quality bands too.
+    report.rule(reading.nodata.is_none(), "nodata", "absent beside `valid`, which can say it", "a number");
+    let kept = reading.baseline_offset != Some(BaselineOffset::Remove);
+    report.rule(kept, "baseline_offset", "`keep` or absent beside `valid`; write `offset`", "remove");
 }
 
 fn distinct(list: &[String]) -> bool {
@@ -76,8 +75,8 @@ fn name(config: &DatasetConfig, report: &mut Report) {
     }
 }
 
-fn bands(config: &DatasetConfig, report: &mut Report) {
-    let bands = &config.bands;
+fn bands(reading: &Reading, report: &mut Report) {
+    let bands = &reading.bands;
     let is_band = |name: &&String| {
         (1..=32).contains(&name.len()) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
     };
@@ -85,12 +84,12 @@ fn bands(config: &DatasetConfig, report: &mut Report) {
         "1 to {MAX_BANDS} names, or `sensor` given; of files with more bands, `file_bands` takes some"
     );
     report.rule((1..=MAX_BANDS).contains(&bands.len()), "bands", rule, bands.len());
-    file_bands(&config.file_bands, bands.len(), report);
+    file_bands(&reading.file_bands, bands.len(), report);
     if let Some(bad) = bands.iter().find(|name| !is_band(name)) {
         report.rule(false, "bands", "of letters, digits and `_`, at most 32", bad.escape_debug());
     }
     report.rule(distinct(bands), "bands", "without repetition", bands.join(", "));
-    for (name, info) in &config.band_info {
+    for (name, info) in &reading.band_info {
         report.rule(bands.contains(name), "band_info", "about a band of `bands`", name);
         let positive = |value: Option<f64>| value.is_none_or(|value| value.is_finite() && value > 0.0);
         report.rule(positive(info.wavelength_um), "band_info.wavelength_um", "above 0", name);
@@ -143,21 +142,20 @@ fn classes(config: &DatasetConfig, report: &mut Report) {
     }
 }
 
-fn numbers(config: &DatasetConfig, report: &mut Report) {
-    let DatasetConfig { scale, offset, max_corrupt_share: share, .. } = config;
+fn numbers(reading: &Reading, report: &mut Report) {
+    let Reading { scale, offset, .. } = reading;
     report.rule(scale.is_finite() && *scale != 0.0, "scale", "a number other than 0", scale);
     report.rule(offset.is_finite(), "offset", "a finite number", offset);
-    let remove = config.baseline_offset == Some(BaselineOffset::Remove);
-    let other = config.named_bands().into_iter().find(|band| band.info.wavelength_um.is_none());
+    let remove = reading.baseline_offset == Some(BaselineOffset::Remove);
+    let other = reading.named_bands().into_iter().find(|band| band.info.wavelength_um.is_none());
     if let Some(band) = other.filter(|_| remove) {
         let rule =
             "`keep` or absent beside bands of other things than light (`band_info` can say a wavelength)";
         report.rule(false, "baseline_offset", rule, band.name);
     }
-    let once = config.file_scaling.is_none() || !remove;
+    let once = reading.file_scaling.is_none() || !remove;
     report.rule(once, "baseline_offset", "`keep` or absent where `file_scaling` is given", "remove");
-    complex(config.complex, config.nodata, report);
-    report.rule((0.0..=1.0).contains(share), "max_corrupt_share", "between 0 and 1", share);
+    complex(reading.complex, reading.nodata, report);
 }
 
 fn split(config: &DatasetConfig, report: &mut Report) {

@@ -4,6 +4,8 @@ mod check;
 mod file_band;
 mod layout;
 mod pattern;
+mod reading;
+mod unit;
 mod valid;
 
 use std::collections::BTreeMap;
@@ -15,10 +17,10 @@ use eosfed_common::model::{NamedBand, Task};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use check::broken_reading_rules;
 pub use file_band::FileBand;
 pub use layout::{Layout, OneOrMany, Where};
 pub(crate) use pattern::{BAND, CLASS, Parts, Pattern};
+pub use reading::Reading;
 pub(crate) use valid::ValidRule;
 
 use crate::bandcheck::Scaling;
@@ -219,15 +221,20 @@ impl DatasetConfig {
         Scaling { scale: self.scale, offset: self.offset }
     }
 
-    /// How the numbers of images are read.
-    pub(crate) fn image_numbers(&self) -> Numbers {
-        Numbers {
-            file_scaling: self.file_scaling,
-            applied_later: self.scaling(),
-            baseline_offset: self.baseline_offset,
+    /// What it says of the numbers of images.
+    #[must_use]
+    pub fn reading(&self) -> Reading {
+        Reading {
+            bands: self.bands.clone(),
+            band_info: self.band_info.clone(),
+            file_bands: self.file_bands.clone(),
             complex: self.complex,
-            nodata: self.nodata.map(|value| value as f32),
-            stated: None,
+            file_scaling: self.file_scaling,
+            baseline_offset: self.baseline_offset,
+            valid: self.valid.clone(),
+            nodata: self.nodata,
+            scale: self.scale,
+            offset: self.offset,
         }
     }
 
@@ -262,11 +269,7 @@ impl DatasetConfig {
     /// The bands in the order of the files, with their properties: declared, or known by name.
     #[must_use]
     pub fn named_bands(&self) -> Vec<NamedBand> {
-        let named = |name: &String| match self.band_info.get(name) {
-            Some(info) => NamedBand { name: name.clone(), info: info.clone() },
-            None => NamedBand::of(name),
-        };
-        self.bands.iter().map(named).collect()
+        self.reading().named_bands()
     }
 }
 

@@ -6,19 +6,20 @@ use std::path::{Path, PathBuf};
 
 use super::Dataset;
 use super::grids::Header;
+use crate::config::Reading;
 use crate::error::DataError;
-use crate::geotiff::{Baseline, FileScaling};
+use crate::geotiff::{Baseline, FileScaling, GeoTiff};
 
 /// A note that is shown only beside one about later baselines.
 const EARLIER: &str = "images are of a Sentinel-2 processing baseline before 04.00";
 const LATER: &str = "images are of Sentinel-2 processing baseline 04.00 or later, whose numbers are 1000 larger than those of \
-                     earlier ones, and `offset` does not take it away; write `baseline_offset = \"remove\"` in dataset.toml, \
-                     or `\"keep\"` if it was removed before";
+                     earlier ones, and `offset` does not take it away; write `baseline_offset = \"remove\"` in dataset.toml \
+                     (for a map, `predict --baseline-offset remove`), or `\"keep\"` if it was removed before";
 const MIXED: &str = "images are of Sentinel-2 processing baselines before and since 04.00, whose numbers differ by 1000 for the \
-                     same reflectance; write `baseline_offset = \"remove\"` in dataset.toml, or `\"keep\"` if that difference \
-                     was removed before";
+                     same reflectance; write `baseline_offset = \"remove\"` in dataset.toml (for a map, `predict \
+                     --baseline-offset remove`), or `\"keep\"` if that difference was removed before";
 const NOT_THERE: &str = "images are of a Sentinel-2 processing baseline before 04.00, to whose numbers nothing was added, and `offset` \
-                         takes 1000 away from them; take it out of dataset.toml";
+                         takes 1000 away from them; take it out";
 /// A note that is shown only beside one about earlier baselines.
 const REMOVED: &str =
     "images are of Sentinel-2 processing baseline 04.00 or later, and `offset` takes 1000 away";
@@ -44,24 +45,7 @@ impl Dataset {
         {
             return Err(DataError::Contradicted { path: self.path.clone(), findings: vec![contradiction] });
         }
-        Ok(self.note_of(known().map(|(_, baseline)| baseline)))
-    }
-
-    fn note_of(&self, mut found: impl Iterator<Item = Baseline>) -> Option<String> {
-        if self.baselines_are_settled() {
-            return None;
-        }
-        let later = found.next()?.has_offset();
-        let removed = self.offset_is_removed();
-        let note = match (later, found.all(|other| other.has_offset() == later)) {
-            (_, false) => MIXED,
-            (false, true) if removed => NOT_THERE,
-            (false, true) => EARLIER,
-            // Beside earlier images, this is a note too.
-            (true, true) if removed => REMOVED,
-            (true, true) => LATER,
-        };
-        Some(note.to_owned())
+        Ok(note_of(&self.config.reading(), known().map(|(_, baseline)| baseline)))
     }
 
     /// What is contradicted by the baselines of images, with how many they are and one of each kind.
@@ -69,7 +53,8 @@ impl Dataset {
         &self,
         images: impl Iterator<Item = (&'a Path, Baseline)>,
     ) -> Option<String> {
-        if self.baselines_are_settled() {
+        let reading = self.config.reading();
+        if are_settled(&reading) {
             return None;
         }
         let mut kinds: [Option<(usize, &Path, Baseline)>; 2] = [None; 2];
@@ -83,24 +68,48 @@ impl Dataset {
             Some(format!("{count} of baseline {baseline} and the like (`{}`)", path.display()))
         };
         let [earlier, later] = kinds.map(said);
-        match (earlier, later, self.offset_is_removed()) {
+        match (earlier, later, offset_is_removed(&reading)) {
             (Some(earlier), Some(later), _) => Some(format!("{MIXED}; found {earlier} and {later}")),
             (Some(earlier), None, true) => Some(format!("{NOT_THERE}; found {earlier}")),
             (None, Some(later), false) => Some(format!("{LATER}; found {later}")),
             _ => None,
         }
     }
+}
 
-    /// Whether the description says what is done about them.
-    fn baselines_are_settled(&self) -> bool {
-        self.config.baseline_offset.is_some() || self.config.file_scaling == Some(FileScaling::Apply)
-    }
+/// What may be wrong about the baselines of images that are read together, where no data set describes them.
+#[must_use]
+pub fn baseline_notes<'a>(reading: &Reading, images: impl Iterator<Item = &'a GeoTiff>) -> Vec<String> {
+    let note = note_of(reading, images.filter_map(GeoTiff::baseline));
+    joined(&note.into_iter().collect())
+}
 
-    /// Whether `offset` takes away what later baselines have added.
-    fn offset_is_removed(&self) -> bool {
-        let needed = -Baseline::OFFSET * self.config.scale;
-        (self.config.offset - needed).abs() <= NEAR * needed.abs()
+fn note_of(reading: &Reading, mut found: impl Iterator<Item = Baseline>) -> Option<String> {
+    if are_settled(reading) {
+        return None;
     }
+    let later = found.next()?.has_offset();
+    let removed = offset_is_removed(reading);
+    let note = match (later, found.all(|other| other.has_offset() == later)) {
+        (_, false) => MIXED,
+        (false, true) if removed => NOT_THERE,
+        (false, true) => EARLIER,
+        // Beside earlier images, this is a note too.
+        (true, true) if removed => REMOVED,
+        (true, true) => LATER,
+    };
+    Some(note.to_owned())
+}
+
+/// Whether it is said what is done about them.
+fn are_settled(reading: &Reading) -> bool {
+    reading.baseline_offset.is_some() || reading.file_scaling == Some(FileScaling::Apply)
+}
+
+/// Whether `offset` takes away what later baselines have added.
+fn offset_is_removed(reading: &Reading) -> bool {
+    let needed = -Baseline::OFFSET * reading.scale;
+    (reading.offset - needed).abs() <= NEAR * needed.abs()
 }
 
 /// Notes about all samples together.

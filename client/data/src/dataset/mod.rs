@@ -40,13 +40,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use eosfed_common::canonical::digest_of;
 use eosfed_common::digest::Digest;
 use eosfed_common::head::Imagery;
-use eosfed_common::model::{NamedBand, Task};
+use eosfed_common::model::{NamedBand, TargetScale, Task};
 use find::Found;
 use index::TileIndex;
 use readers::Readers;
 use scene::SceneFiles;
-use valid::Valid;
 
+pub use valid::Valid;
+
+pub use baseline::baseline_notes;
 pub(crate) use baseline::joined as joined_notes;
 pub(crate) use choice::choose;
 pub use choice::choose_bands;
@@ -150,7 +152,7 @@ impl Dataset {
     pub fn open_with(path: &Path, limits: &Limits, folder: Option<&Path>) -> Result<Self, DataError> {
         let path = description(path);
         let config = DatasetConfig::load(&path)?;
-        let valid = Valid::new(&config);
+        let valid = Valid::new(&config.reading());
         let mut dataset = Self {
             path,
             config,
@@ -269,6 +271,15 @@ impl Dataset {
             return Err(DataError::unfit(&self.path, reason));
         }
         Ok(())
+    }
+
+    /// Checks that its targets are in the unit of a model's. Gives a note if only one of them states it.
+    ///
+    /// # Errors
+    /// If the units differ, with both.
+    pub fn serves_unit(&self, target: Option<&TargetScale>) -> Result<Option<String>, DataError> {
+        let compared = target.map_or(Ok(None), |target| self.config.compare_unit(&target.unit));
+        compared.map_err(|reason| DataError::unfit(&self.path, reason))
     }
 
     /// Checks the named bands against the pixels of `samples`, and returns the objections as sentences. A

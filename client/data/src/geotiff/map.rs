@@ -5,8 +5,9 @@ use std::fs::{File, Permissions};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::iter;
 use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use tempfile::NamedTempFile;
 use tiff::TiffError;
 
 use super::head::{Width, head};
@@ -17,10 +18,12 @@ use super::packed::{PackedTiles, pack};
 use crate::error::DataError;
 
 /// Writes a Cloud Optimized GeoTIFF, compressed and with overviews, from the tiles that `fill` puts: a BigTIFF if it may
-/// become larger than 4 GiB. Each band has its own tiles. The file is written atomically, and all may read it.
+/// become larger than 4 GiB. Each band has its own tiles. The file is complete and on the disk, and all may read it, but it
+/// gets its name only by [`WrittenMap::keep`].
 ///
 /// All directories lie before the pixels, and the smallest overview before the larger ones and the map itself, so tiles
-/// wait in temporary files beside the map; [`MapLayout::room`] says how many bytes that takes.
+/// wait in temporary files beside the map; [`MapLayout::room`] says how many bytes that takes. Where the disk has
+/// less, they and what there is of the map are removed.
 ///
 /// # Errors
 /// What `fill` gives, or if a tile is missing or the file cannot be written.
@@ -28,14 +31,46 @@ pub fn write_map<E: From<DataError>>(
     path: &Path,
     layout: &MapLayout,
     fill: impl FnOnce(PutTile<'_>) -> Result<(), E>,
-) -> Result<(), E> {
-    let fail = |error: io::Error| DataError::file(path, error.to_string());
+) -> Result<WrittenMap, E> {
+    let fail = |error: io::Error| DataError::file(path, unwritable(&error));
     let public = Permissions::from_mode(0o644);
     let file = tempfile::Builder::new().permissions(public).tempfile_in(folder(path)).map_err(fail)?;
     let width = if layout.is_big() { Width::Big } else { Width::Classic };
     write_images(path, file.as_file(), (layout, width), fill)?;
-    file.persist(path).map_err(|error| fail(error.error))?;
-    Ok(())
+    // Disks of other machines say only now that they are full.
+    file.as_file().sync_all().map_err(fail)?;
+    Ok(WrittenMap { file, path: path.to_owned() })
+}
+
+/// A map that is complete and has no name yet. It is removed unless it is kept.
+#[must_use = "a map that is not kept is removed"]
+#[derive(Debug)]
+pub struct WrittenMap {
+    file: NamedTempFile,
+    path: PathBuf,
+}
+
+impl WrittenMap {
+    /// Gives it its name, in place of an older file there. That takes no room.
+    ///
+    /// # Errors
+    /// If that is not possible.
+    pub fn keep(self) -> Result<(), DataError> {
+        let kept = self.file.persist(&self.path);
+        kept.map(drop).map_err(|error| DataError::file(&self.path, error.error))
+    }
+}
+
+/// Why a file cannot be written, and what to do if its disk is full.
+#[must_use]
+pub fn unwritable(error: &io::Error) -> String {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    match error.kind() {
+        FileTooLarge | QuotaExceeded | StorageFull => {
+            format!("{error}; nothing of it was kept; make space there, or write it to another disk")
+        }
+        _ => error.to_string(),
+    }
 }
 
 /// The folder of a file that is being written.
@@ -50,7 +85,7 @@ fn write_images<E: From<DataError>>(
     (layout, width): (&MapLayout, Width),
     fill: impl FnOnce(PutTile<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let fail = |error: io::Error| DataError::file(path, error.to_string());
+    let fail = |error: io::Error| DataError::file(path, unwritable(&error));
     let folder = folder(path);
     let mut packed = PackedTiles::new(layout, folder).map_err(fail)?;
     let first = Overview::of(layout, folder).map_err(fail)?;
@@ -66,7 +101,11 @@ fn write_images<E: From<DataError>>(
     }
     let copies = first.map_or(Ok(Vec::new()), |first| overviews(first, folder)).map_err(fail)?;
     let written = assemble(file, (layout, width), &packed, copies);
-    written.map_err(|error| DataError::file(path, error.to_string()).into())
+    let reason = |error| match error {
+        TiffError::IoError(error) => unwritable(&error),
+        error => error.to_string(),
+    };
+    written.map_err(|error| DataError::file(path, reason(error)).into())
 }
 
 /// Writes the file: its head, the smallest copy first, and the map itself last.
@@ -149,7 +188,7 @@ mod tests {
             })
         };
         let (small, big) = (folder.path().join("small.tif"), folder.path().join("big.tif"));
-        write_map::<DataError>(&small, &layout, fill).unwrap();
+        write_map::<DataError>(&small, &layout, fill).unwrap().keep().unwrap();
         let file = File::create(&big).unwrap();
         write_images::<DataError>(&big, &file, (&layout, Width::Big), fill).unwrap();
         let starts = [&small, &big].map(|path| std::fs::read(path).unwrap()[..4].to_vec());

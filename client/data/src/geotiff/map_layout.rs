@@ -145,6 +145,19 @@ impl MapLayout {
     pub fn room(&self) -> u64 {
         (self.with_copies() + self.packed()) as u64
     }
+
+    /// Least bytes that the disk must have: its smaller copies, which are not compressed until they are complete, beside tiles
+    /// that DEFLATE has made as small as it can.
+    #[must_use]
+    pub fn least_room(&self) -> u64 {
+        /// DEFLATE has at best two bits for 258 bytes (RFC 1951).
+        const SMALLEST: f64 = 1.0 / 1032.0;
+        let raw = |map: &Self| (map.tiles() * MAP_TILE * MAP_TILE * map.kind.bytes()) as f64;
+        // Each tile gives a quarter of its pixels to the next copy.
+        let larger =
+            std::iter::successors(Some(self.clone()), Self::halved).filter(|map| map.halved().is_some());
+        (raw(self) * SMALLEST + larger.map(|map| raw(&map) / 4.0).sum::<f64>()) as u64
+    }
 }
 
 /// Takes one tile: its column and row among the tiles, and its pixels `[bands, MAP_TILE, MAP_TILE]`.
@@ -173,5 +186,9 @@ mod tests {
         assert_eq!(map.room(), (9.0 * 65_536.0 * 1.001) as u64);
         let floats = MapLayout { kind: MapKind::Values(MapBand::default()), ..map };
         assert_eq!(floats.room(), (9.0 * 4.0 * 65_536.0 * 1.001) as u64);
+        // The copy is made of the 4 tiles.
+        assert_eq!(floats.least_room(), (4 * 65_536 + 4 * 4 * 65_536 / 1032) as u64);
+        let one = MapLayout { width: 256, height: 1, ..floats };
+        assert_eq!((one.room(), one.least_room()), (2 * (4 * 65_536 + 262), 4 * 65_536 / 1032));
     }
 }

@@ -97,7 +97,8 @@ impl Numbers {
                 let sentence = format!(
                     "it states a scale of `{scale}` and an offset of `{offset}` for band {} (tag 42112, GDAL_METADATA), and \
                      it must be clear whether they count; in a data set, write `file_scaling = \"apply\"` or, for the \
-                     stored numbers, `file_scaling = \"ignore\"` in dataset.toml",
+                     stored numbers, `file_scaling = \"ignore\"` in dataset.toml, and for a map `predict --file-scaling \
+                     apply` or `ignore`",
                     at + 1
                 );
                 Err(Refused::new(sentence, UNSCALE))

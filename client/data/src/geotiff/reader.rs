@@ -68,20 +68,8 @@ impl GeoTiff {
         Self::open_as(Role::Image, path, limits, Numbers { complex: Some(complex), ..Numbers::default() })
     }
 
-    /// Opens an image of which the words of `dataset.toml` are known: what complex numbers become, a number that marks missing
-    /// pixels, and the scale and offset that are applied later, which the file may state too.
-    ///
-    /// # Errors
-    /// As [`Self::open`].
-    pub fn open_described(
-        path: &Path,
-        limits: &Limits,
-        complex: Option<Complex>,
-        nodata: Option<f64>,
-        applied_later: Scaling,
-    ) -> Result<Self, DataError> {
-        let nodata = nodata.map(|value| value as f32);
-        let numbers = Numbers { complex, nodata, applied_later, ..Numbers::default() };
+    /// Opens an image whose numbers are read in this way.
+    pub(crate) fn open_image(path: &Path, limits: &Limits, numbers: Numbers) -> Result<Self, DataError> {
         Self::open_as(Role::Image, path, limits, numbers)
     }
 
@@ -136,7 +124,8 @@ impl GeoTiff {
         let complex = layout.accepted.complex;
         if complex.is_some() && !scaling.is_empty() {
             let reason = "a scale or an offset that is stated of complex numbers cannot count, and one is stated of its; for the \
-                          stored numbers, write `file_scaling = \"ignore\"` in dataset.toml";
+                          stored numbers, write `file_scaling = \"ignore\"` in dataset.toml, or for a map `predict \
+                          --file-scaling ignore`";
             return Err(fail(reason.to_owned()));
         }
         let own = layout.accepted.nodata;

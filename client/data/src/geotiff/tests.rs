@@ -194,6 +194,8 @@ fn a_map_written_in_any_order_is_read_back_with_its_georeference() {
     write_map::<DataError>(&path, &layout, |put| {
         [(1, 1), (0, 1), (1, 0), (0, 0)].iter().try_for_each(|(x, y)| put(*x, *y, &tile(*x, *y)))
     })
+    .unwrap()
+    .keep()
     .unwrap();
     // A map of classes is a palette.
     assert!(read_geotiff(&path, &Limits::default()).unwrap_err().to_string().contains("palette"));
@@ -212,6 +214,11 @@ fn a_map_written_in_any_order_is_read_back_with_its_georeference() {
     let missing = write_map::<DataError>(&path, &layout, |put| put(0, 0, &tile(0, 0))).unwrap_err();
     assert!(missing.to_string().contains("tile 1 of 4"), "{missing}");
     let values = MapLayout { kind: MapKind::Values(MapBand::default()), width: 4, height: 4, ..layout };
-    write_map::<DataError>(&path, &values, |put| put(0, 0, &vec![-1.5; MAP_TILE * MAP_TILE])).unwrap();
+    let written = write_map::<DataError>(&path, &values, |put| put(0, 0, &vec![-1.5; MAP_TILE * MAP_TILE]));
+    drop(written.unwrap());
+    assert!(GeoTiff::open_labels(&path, &Limits::default()).is_ok(), "the map before it is still there");
+    assert_eq!(folder.path().read_dir().unwrap().count(), 1);
+    let written = write_map::<DataError>(&path, &values, |put| put(0, 0, &vec![-1.5; MAP_TILE * MAP_TILE]));
+    written.unwrap().keep().unwrap();
     assert_eq!(read_geotiff(&path, &Limits::default()).unwrap().data, [-1.5; 16]);
 }

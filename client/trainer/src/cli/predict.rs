@@ -9,7 +9,7 @@ use eosfed_common::bands::Sensor;
 use eosfed_common::counted::counted;
 use eosfed_common::outln;
 use eosfed_common::stdout::print_warning;
-use eosfed_data::{Complex, FileBand};
+use eosfed_data::{BaselineOffset, Complex, FileBand, FileScaling, Reading};
 use eosfed_trainer::ensemble::{self, PredictOptions, PredictReport, Scenes, ScenesReport, Several};
 
 use super::arguments::{ComputeArguments, Format};
@@ -44,6 +44,7 @@ use super::output::{advance, print_json, progress_bar};
 ///   eosfed-trainer predict --head heads/all --image s2.tif --image s1.tif --bands B02,B03,B04,B08,VV,VH --output map.tif
 ///   eosfed-trainer predict --head heads/all --image cube.tif --bands red,nir --file-bands "665 nm,842 nm" --output map.tif
 ///   eosfed-trainer predict --head heads/ice --image slc.tif --bands VV,VH --complex decibels --output map.tif
+///   eosfed-trainer predict --head heads/all --image s2.tif --image scl.tif --bands B02,B03,B04,B08,SCL --valid "SCL in [4, 5, 6]" --output map.tif
 ///   eosfed-trainer predict --head heads/landuse --image scene.tif --sensor sentinel2_l2a --overlap 48 --output map.tif
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
@@ -73,6 +74,18 @@ pub(super) struct PredictArguments {
     /// What complex numbers of files become, as `complex` of dataset.toml. Default: such files are refused.
     #[arg(long, value_enum)]
     complex: Option<ComplexArgument>,
+    /// What is done about a scale and an offset that files state for their bands, as `file_scaling` of dataset.toml.
+    /// Default: such a file is refused, unless all are equal to --scale and --offset.
+    #[arg(long, value_enum)]
+    file_scaling: Option<FileScalingArgument>,
+    /// What is done about the 1,000 by which numbers of Sentinel-2 products are larger since processing baseline 04.00, as
+    /// `baseline_offset` of dataset.toml. Default: they are taken as they are, with a warning where files say it.
+    #[arg(long, value_enum)]
+    baseline_offset: Option<BaselineOffsetArgument>,
+    /// Which pixels count, by the stored numbers of quality bands, as `valid` of dataset.toml. The others have no data in
+    /// the map. A quality band in a file of its own is one more --image, and its name one more of --bands.
+    #[arg(long, value_name = "RULE")]
+    valid: Option<String>,
     /// Factor that pixel values are multiplied by, as in dataset.toml.
     #[arg(long, default_value_t = 1.0)]
     scale: f64,
@@ -113,6 +126,42 @@ pub(super) struct PredictArguments {
     compute: ComputeArguments,
 }
 
+/// What is done about a scale and an offset that files state.
+#[derive(Clone, Copy, ValueEnum)]
+enum FileScalingArgument {
+    /// Values are the stored numbers, times the scale, plus the offset.
+    Apply,
+    /// Values are the stored numbers.
+    Ignore,
+}
+
+impl From<FileScalingArgument> for FileScaling {
+    fn from(argument: FileScalingArgument) -> Self {
+        match argument {
+            FileScalingArgument::Apply => Self::Apply,
+            FileScalingArgument::Ignore => Self::Ignore,
+        }
+    }
+}
+
+/// What is done about the offset of Sentinel-2 products.
+#[derive(Clone, Copy, ValueEnum)]
+enum BaselineOffsetArgument {
+    /// 1,000 is subtracted from files of baseline 04.00 and later. Each file has to say its baseline.
+    Remove,
+    /// Numbers are taken as they are, without a warning.
+    Keep,
+}
+
+impl From<BaselineOffsetArgument> for BaselineOffset {
+    fn from(argument: BaselineOffsetArgument) -> Self {
+        match argument {
+            BaselineOffsetArgument::Remove => Self::Remove,
+            BaselineOffsetArgument::Keep => Self::Keep,
+        }
+    }
+}
+
 /// What complex numbers become.
 #[derive(Clone, Copy, ValueEnum)]
 enum ComplexArgument {
@@ -141,12 +190,17 @@ impl PredictArguments {
             head: self.head.clone(),
             release: self.release.clone(),
             images,
-            bands: self.band_names(),
-            file_bands: self.file_bands.clone(),
-            complex: self.complex.map(Complex::from),
-            scale: self.scale,
-            offset: self.offset,
-            nodata: self.nodata,
+            reading: Reading {
+                file_bands: self.file_bands.clone(),
+                complex: self.complex.map(Complex::from),
+                file_scaling: self.file_scaling.map(FileScaling::from),
+                baseline_offset: self.baseline_offset.map(BaselineOffset::from),
+                valid: self.valid.clone(),
+                nodata: self.nodata,
+                scale: self.scale,
+                offset: self.offset,
+                ..Reading::stored(self.band_names())
+            },
             window: self.window,
             overlap: self.overlap,
             strict: self.strict,
@@ -236,6 +290,9 @@ fn print_report(report: &PredictReport) {
     for (class, pixels) in report.classes.iter().chain(&none).chain(&no_data) {
         let area = report.pixel_square_metres.map(|one| format!("  {:>14}", area(*pixels as f64 * one)));
         outln!("  {:5.1} %{}  {class}", percent(*pixels), area.unwrap_or_default());
+    }
+    if let Some(pixels) = report.not_valid {
+        outln!("  `valid` excludes {pixels} of {} pixels, {:.1} %", width * height, percent(pixels));
     }
 }
 

@@ -14,7 +14,8 @@ use crate::metrics::{Bootstrap, MetricSpec, Scores};
 use crate::net::{Maps, StepCounter};
 use crate::parameters::Parameters;
 use crate::train::{
-    Batch, Learned, Parts, Preprocessing, Samples as _, Seen, StreamedDataset, resize_to_labels, unlike,
+    Batch, Learned, Parts, Preprocessing, Samples as _, Seen, StreamedDataset, other_unit, resize_to_labels,
+    unlike,
 };
 
 /// Samples that are in memory at once.
@@ -257,7 +258,8 @@ impl HeadModel {
         let source = parts.source(split, self.bands())?;
         let facts = source.facts();
         let skipped = parts.skipped(split, facts).cloned().collect();
-        let unlike = unlike(parts.dataset(), Seen::of(facts, self.file.input_size), &self.learned)?;
+        let mut unlike = unlike(parts.dataset(), Seen::of(facts, self.file.input_size), &self.learned)?;
+        unlike.extend(other_unit(parts.dataset(), &self.file)?);
         let data = StreamedDataset::new(source, preprocessing(&self.file), self.file.task, self.device)?;
         for batch in data.in_order(CHUNK_SIZE) {
             let batch = batch?;

@@ -121,6 +121,7 @@ fn load(
     let facts = source.facts();
     info.statistics = moments(facts);
     info.warnings = parts.warnings(facts);
+    info.warnings.extend(parts.dataset().serves_unit(head.target.as_ref())?);
     let learned = release.learned(head);
     info.warnings.extend(unlike(parts.dataset(), Seen::of(facts, head.input_size), &learned)?);
     let training = streamed(source)?;

@@ -25,10 +25,11 @@ mod scenes;
 mod windows;
 
 use eosfed_common::head::HeadFile;
-use eosfed_data::{MapBand, MapKind, MapLayout};
+use eosfed_data::{MapBand, MapKind, MapLayout, WrittenMap};
 use eosfed_plot::{class_colours, map_picture, quantity};
 use tch::Device;
 
+use self::attributes::Attributes;
 use self::decision::{Counts, Decision, THRESHOLD};
 use self::likeness::Likeness;
 use self::mapping::MapWriter;
@@ -112,7 +113,9 @@ fn map_scene(
     let kind = kind(&head.file, decision, &colours);
     let layout =
         MapLayout { width: scene.width, height: scene.height, kind, reference: scene.reference().cloned() };
-    room::check(options, &layout)?;
+    if let Some(warning) = room::check(options, &layout)? {
+        tracing::warn!("{warning}");
+    }
     let every = scene.width.max(scene.height).div_ceil(PREVIEW);
     let plan = Plan::new(scene.width, scene.height, windows);
     let likeness = Likeness::look(&mut scene, (&plan, windows), head, &scale, options)?;
@@ -126,7 +129,7 @@ fn map_scene(
     };
     let outputs = PixelOutputs::new(head, windows, device);
     let mut done = 0;
-    let mapping = overlapped(
+    let (mapping, files) = overlapped(
         |give| scene.read(&plan, windows, options, give),
         |values: Vec<Vec<f32>>| {
             let found = outputs.compute(&values);
@@ -138,10 +141,12 @@ fn map_scene(
     )?;
     let Counts { classes, none, no_data } = mapping.counts;
     let named: Vec<_> = head.file.classes.iter().cloned().zip(classes).collect();
+    // The map gets its name last: a run that goes on takes it as complete, with what is beside it.
     match decision {
-        Decision::Class => attributes::write(&options.output, &named, &colours)?,
+        Decision::Class => Attributes::write(&options.output, &named, &colours)?.keep()?,
         Decision::Value | Decision::Several(_) => attributes::remove(&options.output)?,
     }
+    files.into_iter().try_for_each(WrittenMap::keep)?;
     if let Some(path) = &options.preview {
         let metres = scene.pixel_width().map(|metres| metres * every as f64);
         let classes = head.file.classes.iter().cloned().zip(colours.iter().copied()).collect();
@@ -154,6 +159,11 @@ fn map_scene(
         };
         map_picture(path, &mapping.preview.picture(colours), &legend, metres)?;
     }
+    let not_valid = options.reading.valid.as_ref().map(|_| scene.not_valid);
+    let all = (layout.width * layout.height) as u64;
+    let nothing = not_valid.filter(|out| *out == all).map(|_| {
+        "`valid` excludes every pixel, so the map has no data; look at the numbers of its bands".to_owned()
+    });
     Ok(PredictReport {
         output: options.output.clone(),
         confidence: options.confidence(),
@@ -162,8 +172,9 @@ fn map_scene(
         window_height: windows.height,
         windows: done,
         scale,
-        warnings: likeness.unlike.into_iter().chain(likeness.unknown).collect(),
+        warnings: likeness.unlike.into_iter().chain(likeness.unknown).chain(nothing).collect(),
         no_data,
+        not_valid,
         classes: if decision == Decision::Value { Vec::new() } else { named },
         several: match decision {
             Decision::Several(_) => Some(Several { threshold_percent: THRESHOLD, none }),

@@ -47,7 +47,8 @@ pub fn evaluate(task: &EvaluationTask, emit: &mut dyn FnMut(TrainerEvent)) -> Re
     };
     let unlike = tolerated(parts.dataset(), seen.unlike(&[learned]))?;
     let facts = [&facts.skipped, &facts.notes, &facts.findings];
-    let warnings = facts.into_iter().flatten().cloned().chain(unlike).collect();
+    let unit = parts.dataset().serves_unit(model.target.as_ref())?;
+    let warnings = facts.into_iter().flatten().cloned().chain(unlike).chain(unit).collect();
     let preprocessing = Preprocessing {
         normalisation: task.normalisation.clone(),
         input_size: task.input_size,

@@ -3,7 +3,7 @@
 
 use eosfed_common::band_values::{BandValues, ValueUnit};
 use eosfed_common::card::BandNormalisation;
-use eosfed_common::head::Imagery;
+use eosfed_common::head::{HeadFile, Imagery};
 use eosfed_data::{BandStatistics, DataError, Dataset, Moments, PartFacts, Surveyed, compare_moments};
 
 /// Things may appear so many times larger or smaller than they were learned. Within it lie the crops and the mixed
@@ -226,6 +226,18 @@ pub(crate) fn unlike(
     let differences = tolerated(dataset, seen.unlike(learned))?;
     let unknown = unknown(learned).into_iter().chain(seen.unknown_scale(learned));
     Ok(unknown.chain(differences).collect())
+}
+
+/// What there is to say of the unit of a head's target beside that of a data set.
+///
+/// # Errors
+/// That they differ, if the data set is `strict`.
+pub(crate) fn other_unit(dataset: &Dataset, head: &HeadFile) -> Result<Vec<String>, DataError> {
+    let unit = head.target.as_ref().map_or("", |target| target.unit.as_str());
+    match dataset.config().compare_unit(unit) {
+        Ok(note) => Ok(note.into_iter().collect()),
+        Err(differs) => tolerated(dataset, vec![format!("the head `{}`: {differs}", head.name)]),
+    }
 }
 
 /// Lets differences pass as warnings, unless the data set is `strict`.

@@ -32,7 +32,7 @@ pub use baseline::{Baseline, BaselineReport, baselines};
 pub use batches::{Batch, Batches, Transforms, Window};
 pub use error::TrainError;
 pub use evaluate::evaluate;
-pub(crate) use likeness::{Learned, Seen, unknown, unlike};
+pub(crate) use likeness::{Learned, Seen, other_unit, unknown, unlike};
 pub(crate) use loss::resize_to_labels;
 pub use loss::{LossSettings, class_weights};
 pub use mixing::MixSettings;

@@ -118,6 +118,7 @@ fn load(task: &TrainTask, model: &ModelSpec, device: Device) -> Result<Data, Tra
     let source = parts.source(Split::Train, &model.bands)?;
     let facts = source.facts();
     let mut warnings = parts.warnings(facts);
+    warnings.extend(dataset.serves_unit(model.target.as_ref())?);
     let imagery = facts.imagery;
     let own = known(facts);
     if let Some(given) = &task.normalisation {

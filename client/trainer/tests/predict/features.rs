@@ -10,7 +10,8 @@ use eosfed_trainer::ensemble::{EncoderChoice, ExportFormat, ExportOptions, expor
 use tch::Device;
 
 use crate::common::{fitted, options, release, scene};
-use crate::{head, metres, set_reference};
+use crate::scale::set_reference;
+use crate::{head, metres};
 
 /// Features of `folder/data` from the specialists of `folder/release`.
 fn of_release(folder: &Path) -> ExportOptions {

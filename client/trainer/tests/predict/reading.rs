@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use eosfed_data::{Complex, FileBand, Limits, Raster, read_raster, write_geotiff};
+use eosfed_data::{Complex, FileBand, Limits, Raster, Reading, read_raster, write_geotiff};
 use eosfed_trainer::ensemble::{PredictOptions, predict_scene};
 use tch::Device;
 
@@ -17,7 +17,7 @@ fn map(folder: &Path, options: PredictOptions) -> Result<Vec<u8>, String> {
 }
 
 /// A raster with bands of another in this order; those of no number are noise.
-fn with_bands(raster: &Raster, bands: &[Option<usize>]) -> Raster {
+pub(super) fn with_bands(raster: &Raster, bands: &[Option<usize>]) -> Raster {
     let size = raster.width * raster.height;
     let band = |band: &Option<usize>| match band {
         Some(band) => raster.band(*band).to_vec(),
@@ -39,7 +39,7 @@ fn patch(bytes: &mut [u8], tag: u16, (kind, count): (u16, u32), from: u32, to: u
 }
 
 /// Writes complex numbers whose amplitudes are these values: half of them are real, the others imaginary.
-fn write_complex(path: &Path, raster: &Raster) {
+pub(super) fn write_complex(path: &Path, raster: &Raster) {
     // Rows of twice as many floats are rows of complex numbers.
     let parts = raster.data.iter().enumerate();
     let parts = parts.flat_map(|(at, value)| if at % 2 == 0 { [*value, 0.0] } else { [0.0, -value] });
@@ -67,10 +67,11 @@ fn bands_of_cubes_and_complex_numbers_give_the_same_map() {
     write_geotiff(&folder.join("one.tif"), &with_bands(&scene, &[None, Some(1), None])).unwrap();
     write_geotiff(&folder.join("two.tif"), &with_bands(&scene, &[None, Some(0)])).unwrap();
     let two = vec![folder.join("one.tif"), folder.join("two.tif")];
-    let picked = |bands: &[&str]| PredictOptions {
-        images: vec![two.clone()],
-        file_bands: bands.iter().map(|band| FileBand::from(*band)).collect(),
-        ..whole(folder, &head)
+    let plainly = || whole(folder, &head).reading;
+    let picked = |bands: &[&str]| {
+        let file_bands = bands.iter().map(|band| FileBand::from(*band)).collect();
+        let reading = Reading { file_bands, ..plainly() };
+        PredictOptions { images: vec![two.clone()], reading, ..whole(folder, &head) }
     };
     assert!(map(folder, picked(&["5", "2"])).unwrap() == plain);
     assert!(map(folder, picked(&["4", "1"])).unwrap() != plain, "noise");
@@ -86,12 +87,9 @@ fn bands_of_cubes_and_complex_numbers_give_the_same_map() {
 
     let slc = folder.join("slc.tif");
     write_complex(&slc, &scene);
-    let radar = |complex, nodata, scale| PredictOptions {
-        images: vec![vec![slc.clone()]],
-        complex,
-        nodata,
-        scale,
-        ..whole(folder, &head)
+    let radar = |complex, nodata, scale| {
+        let reading = Reading { complex, nodata, scale, ..plainly() };
+        PredictOptions { images: vec![vec![slc.clone()]], reading, ..whole(folder, &head) }
     };
     assert!(map(folder, radar(Some(Complex::Amplitude), None, 1.0)).unwrap() == plain);
     let said = map(folder, radar(None, None, 1.0)).unwrap_err();

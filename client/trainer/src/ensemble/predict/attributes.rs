@@ -2,10 +2,13 @@
 //! raster attribute table of GDAL's (`pamdataset`, GDAL 3).
 
 use std::fmt::Write as _;
+use std::fs::Permissions;
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use eosfed_common::files::write_atomically;
-use eosfed_data::escaped;
+use eosfed_data::{escaped, unwritable};
+use tempfile::NamedTempFile;
 
 use crate::ensemble::error::EnsembleError;
 
@@ -13,17 +16,41 @@ use crate::ensemble::error::EnsembleError;
 const COLUMNS: [(&str, u8, u8); 6] =
     [("Value", 0, 5), ("Class", 2, 2), ("Count", 0, 1), ("Red", 0, 6), ("Green", 0, 7), ("Blue", 0, 8)];
 
-/// Writes the file, readable for all like the map itself.
-///
-/// # Errors
-/// If it cannot be written.
-pub(super) fn write(map: &Path, classes: &[(String, u64)], colours: &[[u8; 3]]) -> Result<(), EnsembleError> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let path = path_of(map);
-    let public = std::fs::Permissions::from_mode(0o644);
-    write_atomically(&path, table(classes, colours).as_bytes())
-        .and_then(|()| std::fs::set_permissions(&path, public))
-        .map_err(|error| EnsembleError::file(&path, error))
+/// The file, complete and without its name.
+pub(super) struct Attributes {
+    file: NamedTempFile,
+    path: PathBuf,
+}
+
+impl Attributes {
+    /// Writes it, readable for all like the map itself.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(super) fn write(
+        map: &Path,
+        classes: &[(String, u64)],
+        colours: &[[u8; 3]],
+    ) -> Result<Self, EnsembleError> {
+        let path = path_of(map);
+        let fail = |error: io::Error| EnsembleError::file(&path, unwritable(&error));
+        let folder =
+            map.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+        let public = Permissions::from_mode(0o644);
+        let mut file = tempfile::Builder::new().permissions(public).tempfile_in(folder).map_err(fail)?;
+        file.write_all(table(classes, colours).as_bytes()).map_err(fail)?;
+        file.as_file().sync_all().map_err(fail)?;
+        Ok(Self { file, path })
+    }
+
+    /// Gives it its name. That takes no room.
+    ///
+    /// # Errors
+    /// If that is not possible.
+    pub(super) fn keep(self) -> Result<(), EnsembleError> {
+        let kept = self.file.persist(&self.path);
+        kept.map(drop).map_err(|error| EnsembleError::file(&self.path, error.error))
+    }
 }
 
 /// Removes what lies there of an earlier map of the same name: its classes, or statistics that a program has kept.
@@ -33,7 +60,7 @@ pub(super) fn write(map: &Path, classes: &[(String, u64)], colours: &[[u8; 3]]) 
 pub(super) fn remove(map: &Path) -> Result<(), EnsembleError> {
     let path = path_of(map);
     match std::fs::remove_file(&path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(EnsembleError::file(&path, error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(EnsembleError::file(&path, error)),
         _ => Ok(()),
     }
 }

@@ -46,11 +46,12 @@ impl Likeness {
         let bands: Vec<NamedBand> = head.bands().iter().map(|band| NamedBand::of(band)).collect();
         let mut survey = BandSurvey::new(bands, samples.len() * head.file.task.dates());
         samples.iter().for_each(|sample| survey.add(sample));
-        let surveyed = survey.finish(options.scaling());
+        let surveyed = survey.finish(options.reading.scaling());
         unlike.extend(surveyed.report.contradictions().map(ToString::to_string));
         // The scale was compared above, as windows see it.
         let seen = Seen::surveyed(&surveyed, Imagery::default(), None);
         unlike.extend(seen.unlike(head.learned()));
+        unlike.extend(scene.baseline_notes(options));
         let unknown = scale.unknown(&head.file, distance).into_iter().chain(train::unknown(head.learned()));
         if options.strict && !unlike.is_empty() {
             let reason = format!(
@@ -74,7 +75,7 @@ fn samples(
     let most = (MOST_VALUES / each.max(1)).clamp(1, WINDOWS);
     let mut samples = Vec::new();
     for (left, top) in plan.spread(most) {
-        let image = scene.values(left, top, windows, options)?;
+        let image = scene.values(left, top, windows, options)?.image;
         if image.iter().any(|value| value.is_finite()) {
             samples.push(Sample {
                 key: format!("{left},{top}"),

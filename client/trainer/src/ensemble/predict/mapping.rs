@@ -3,7 +3,7 @@
 use std::sync::mpsc::Receiver;
 
 use eosfed_common::head::HeadFile;
-use eosfed_data::{MAP_TILE, MapBand, MapKind, MapLayout, PutTile, write_map};
+use eosfed_data::{MAP_TILE, MapBand, MapKind, MapLayout, PutTile, WrittenMap, write_map};
 
 use super::blend::BlendBuffer;
 use super::decision::{Counts, Decision, Row, Shown};
@@ -35,32 +35,35 @@ pub(super) struct MapWriter<'a> {
 }
 
 impl MapWriter<'_> {
-    /// Writes the whole map; returns itself with the counts.
+    /// Writes the whole map and what is beside it; returns itself with the counts, and the files in the order in which they
+    /// are to be kept: the map is the last.
     pub(super) fn write(
         mut self,
         options: &PredictOptions,
         layout: &MapLayout,
         computed: Computed<'_>,
-    ) -> Result<Self, EnsembleError> {
+    ) -> Result<(Self, Vec<WrittenMap>), EnsembleError> {
         let shown = self.decision.shown();
         let Some(confidence) = options.confidence() else {
-            write_map(&options.output, layout, |put| {
+            let map = write_map(&options.output, layout, |put| {
                 self.fill(options, layout.height, computed, &mut [(shown, put)])
             })?;
-            return Ok(self);
+            return Ok((self, vec![map]));
         };
         let values = confidence_layout(layout);
-        // The map is there only once its confidence is.
-        write_map(&options.output, layout, |map| {
-            write_map(&confidence, &values, |sure| {
+        let mut files = Vec::new();
+        let map = write_map(&options.output, layout, |map| {
+            files.push(write_map(&confidence, &values, |sure| {
                 let mut map = |column, row, tile: &[f32]| map(column, row, tile);
                 let mut sure = |column, row, tile: &[f32]| sure(column, row, tile);
                 let files: &mut [(Shown, PutTile<'_>)] =
                     &mut [(shown, &mut map), (Shown::Confidence, &mut sure)];
                 self.fill(options, layout.height, computed, files)
-            })
+            })?);
+            Ok::<_, EnsembleError>(())
         })?;
-        Ok(self)
+        files.push(map);
+        Ok((self, files))
     }
 
     fn fill(

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use eosfed_data::{Complex, FileBand, Scaling, broken_reading_rules};
+use eosfed_data::Reading;
 use serde::Serialize;
 
 use super::scale::Scale;
@@ -17,18 +17,8 @@ pub struct PredictOptions {
     pub release: Option<PathBuf>,
     /// For each date the GeoTIFFs whose bands are stacked. All files have one grid.
     pub images: Vec<Vec<PathBuf>>,
-    /// Names of the stacked bands, in order.
-    pub bands: Vec<String>,
-    /// The bands of the files that `bands` are, as in `dataset.toml`; empty: all of them in their order.
-    pub file_bands: Vec<FileBand>,
-    /// What complex numbers become; `None`: files with them are refused.
-    pub complex: Option<Complex>,
-    /// Factor that pixel values are multiplied by.
-    pub scale: f64,
-    /// Number that is added after scaling.
-    pub offset: f64,
-    /// Value of pixels without data, besides the one that the files declare.
-    pub nodata: Option<f64>,
+    /// The stacked bands, and how their numbers are read.
+    pub reading: Reading,
     /// Side of a window in pixels; `None`: the size of the tiles that the head learned from.
     pub window: Option<usize>,
     /// Pixels that neighbouring windows share; `None`: a quarter of the window.
@@ -49,13 +39,8 @@ impl PredictOptions {
     /// # Errors
     /// With each rule of `dataset.toml` that it breaks.
     pub(super) fn check(&self) -> Result<(), EnsembleError> {
-        let broken = broken_reading_rules(&self.file_bands, self.bands.len(), self.complex, self.nodata);
+        let broken = self.reading.broken_rules();
         if broken.is_empty() { Ok(()) } else { Err(EnsembleError::Reading(broken.join("; "))) }
-    }
-
-    /// What is done to the values of the files.
-    pub(super) const fn scaling(&self) -> Scaling {
-        Scaling { scale: self.scale, offset: self.offset }
     }
 
     /// The file with the probability of each pixel's class, beside the map: `map.tif` has `map.confidence.tif`.
@@ -85,8 +70,11 @@ pub struct PredictReport {
     pub scale: Scale,
     /// Reasons not to trust the map, as sentences.
     pub warnings: Vec<String>,
-    /// Number of pixels without data.
+    /// Number of pixels without data, also those that `valid` excludes.
     pub no_data: u64,
+    /// Number of pixels that `valid` excludes; absent without that rule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_valid: Option<u64>,
     /// Number of pixels of each class, by name; empty for regression. Where several classes can be true of a pixel, it
     /// counts for each.
     pub classes: Vec<(String, u64)>,

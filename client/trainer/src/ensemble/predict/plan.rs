@@ -5,6 +5,7 @@
 //! classes, not on the size of the scene. Windows on the border of two panels are computed twice.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use eosfed_data::MAP_TILE;
 
@@ -22,6 +23,13 @@ pub(super) struct Panel {
 }
 
 impl Panel {
+    /// The columns of the panel that belong to the window which begins at `left`: those before the next window.
+    fn own(&self, left: usize) -> Range<usize> {
+        let next = self.columns.iter().copied().find(|column| *column > left);
+        let end = self.left + self.width;
+        left.max(self.left)..next.unwrap_or(end).min(end)
+    }
+
     /// The left columns of the windows of each forward pass over one row of windows.
     pub(super) fn batches(&self) -> impl Iterator<Item = &[usize]> {
         self.columns.chunks(self.batch)
@@ -33,6 +41,15 @@ pub(super) struct Plan {
     /// The top rows of the windows.
     pub(super) rows: Vec<usize>,
     pub(super) panels: Vec<Panel>,
+    height: usize,
+}
+
+/// The windows of a forward pass: some of a row of windows over a panel.
+pub(super) struct Batch<'a> {
+    pub(super) top: usize,
+    /// Their left columns.
+    pub(super) columns: &'a [usize],
+    panel: &'a Panel,
 }
 
 impl Plan {
@@ -47,7 +64,14 @@ impl Plan {
         Self {
             rows: window_starts(height, windows.height, windows.overlap),
             panels: (0..width).step_by(PANEL).map(panel).collect(),
+            height,
         }
+    }
+
+    /// The columns and rows that belong to a window of a batch. Each pixel of the scene belongs to one window of one batch.
+    pub(super) fn own(&self, batch: &Batch<'_>, left: usize) -> [Range<usize>; 2] {
+        let next = self.rows.iter().copied().find(|row| *row > batch.top);
+        [batch.panel.own(left), batch.top..next.unwrap_or(self.height)]
     }
 
     /// Number of windows.
@@ -63,16 +87,16 @@ impl Plan {
         let place = |at: usize| ((at as f64 * GOLDEN).fract() * total as f64) as usize;
         let places: BTreeSet<usize> =
             if total <= most { (0..total).collect() } else { (0..most).map(place).collect() };
-        let all = self.batches().flat_map(|(top, columns)| columns.iter().map(move |left| (*left, top)));
+        let all = self.batches().flat_map(|batch| batch.columns.iter().map(move |left| (*left, batch.top)));
         all.enumerate().filter(|(at, _)| places.contains(at)).map(|(_, window)| window).collect()
     }
 
-    /// The top row and the left columns of the windows of each forward pass, in order.
-    pub(super) fn batches(&self) -> impl Iterator<Item = (usize, &[usize])> {
+    /// The windows of each forward pass, in order.
+    pub(super) fn batches(&self) -> impl Iterator<Item = Batch<'_>> {
         self.panels.iter().flat_map(move |panel| {
             let row = move |top: &usize| {
                 let top = *top;
-                panel.batches().map(move |columns| (top, columns))
+                panel.batches().map(move |columns| Batch { top, columns, panel })
             };
             self.rows.iter().flat_map(row)
         })
@@ -111,11 +135,33 @@ mod tests {
     }
 
     #[test]
+    fn each_pixel_belongs_to_one_window_that_shows_it() {
+        for (side, overlap, width, height) in
+            [(64, 16, 2200, 100), (64, 31, 5000, 64), (48, 0, 2049, 130), (64, 9, 20, 30)]
+        {
+            let plan = Plan::new(width, height, Windows { height: side, width: side, overlap, batch: 16 });
+            let mut times = vec![0; width * height];
+            for batch in plan.batches() {
+                for left in batch.columns {
+                    let [columns, rows] = plan.own(&batch, *left);
+                    for (x, y) in rows.flat_map(|y| columns.clone().map(move |x| (x, y))) {
+                        assert!(
+                            (*left..left + side).contains(&x) && (batch.top..batch.top + side).contains(&y)
+                        );
+                        times[y * width + x] += 1;
+                    }
+                }
+            }
+            assert!(times.iter().all(|times| *times == 1), "{width}x{height}");
+        }
+    }
+
+    #[test]
     fn batches_are_all_windows_row_by_row_within_panels() {
         let windows = Windows { height: 64, width: 64, overlap: 16, batch: 16 };
         let plan = Plan::new(2200, 100, windows);
         let batches: Vec<(usize, usize, usize)> =
-            plan.batches().map(|(top, columns)| (top, columns[0], columns.len())).collect();
+            plan.batches().map(|batch| (batch.top, batch.columns[0], batch.columns.len())).collect();
         assert_eq!(batches[..4], [(0, 0, 16), (0, 768, 16), (0, 1536, 11), (36, 0, 16)]);
         assert_eq!(batches.iter().map(|(_, _, count)| count).sum::<usize>(), plan.windows());
         // The second panel begins with the window that crosses its border.

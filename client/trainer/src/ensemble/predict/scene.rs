@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use eosfed_data::{DataError, GeoReference, GeoTiff, Limits, choose_bands};
+use eosfed_data::{DataError, GeoReference, GeoTiff, Limits, Reading, Valid, baseline_notes, choose_bands};
 
 use super::options::PredictOptions;
 use super::plan::Plan;
@@ -13,8 +13,19 @@ use crate::ensemble::head_model::HeadModel;
 /// The opened images.
 pub(super) struct Scene {
     dates: Vec<Date>,
+    valid: Valid,
     pub(super) width: usize,
     pub(super) height: usize,
+    /// Pixels that `valid` excludes, of the windows that were read in the order of the plan.
+    pub(super) not_valid: u64,
+}
+
+/// The values of a window.
+pub(super) struct Values {
+    /// `[dates * bands, height, width]`, scaled; NaN where there is no data.
+    pub(super) image: Vec<f32>,
+    /// For each pixel, whether `valid` excludes it; empty without that rule.
+    excluded: Vec<bool>,
 }
 
 /// The files of one date, whose bands are stacked.
@@ -22,6 +33,8 @@ struct Date {
     files: Vec<GeoTiff>,
     /// Positions of the head's bands among those that the files give one after the other.
     positions: Vec<usize>,
+    /// Those of the bands of `valid`.
+    quality: Vec<usize>,
 }
 
 impl Scene {
@@ -36,20 +49,27 @@ impl Scene {
             );
             return Err(EnsembleError::file(first, reason));
         }
-        let dates: Vec<Date> =
-            options.images.iter().map(|paths| Date::open(paths, options, head)).collect::<Result<_, _>>()?;
+        let valid = Valid::new(&options.reading);
+        let open = |paths: &Vec<PathBuf>| Date::open(paths, options, head, &valid);
+        let dates: Vec<Date> = options.images.iter().map(open).collect::<Result<_, _>>()?;
         let anchor = &dates[0].files[0];
         let (width, height) = (anchor.width(), anchor.height());
         for (date, paths) in dates.iter().zip(&options.images) {
             for (file, path) in date.files.iter().zip(paths) {
                 if (file.width(), file.height()) != (width, height) || file.reference() != anchor.reference()
                 {
-                    let reason = format!("must lie on the same grid as {}", first.display());
+                    let reason = format!(
+                        "must lie on the same grid as {}, which has {width}x{height} pixels; found {}x{}. `gdalwarp` brings it \
+                         there; `-r near` keeps the numbers of quality bands",
+                        first.display(),
+                        file.width(),
+                        file.height()
+                    );
                     return Err(EnsembleError::file(path, reason));
                 }
             }
         }
-        Ok(Self { dates, width, height })
+        Ok(Self { dates, valid, width, height, not_valid: 0 })
     }
 
     /// Channels of a window: the head's bands of all dates.
@@ -81,71 +101,98 @@ impl Scene {
         options: &PredictOptions,
         give: &dyn Fn(Vec<Vec<f32>>) -> bool,
     ) -> Result<(), EnsembleError> {
-        for (top, columns) in plan.batches() {
-            let values = columns.iter().map(|left| self.values(*left, top, windows, options));
-            if !give(values.collect::<Result<_, _>>()?) {
+        for batch in plan.batches() {
+            let mut images = Vec::with_capacity(batch.columns.len());
+            for left in batch.columns {
+                let Values { image, excluded } = self.values(*left, batch.top, windows, options)?;
+                if !excluded.is_empty() {
+                    let [columns, rows] = plan.own(&batch, *left);
+                    let row = |y: usize| &excluded[(y - batch.top) * windows.width..][..windows.width];
+                    let own = |y: usize| &row(y)[columns.start - left..columns.end - left];
+                    let found: usize = rows.map(|y| own(y).iter().filter(|out| **out).count()).sum();
+                    self.not_valid += found as u64;
+                }
+                images.push(image);
+            }
+            if !give(images) {
                 break;
             }
         }
         Ok(())
     }
 
-    /// The head's bands of all dates inside a window, `[dates * bands, height, width]`, scaled; NaN
-    /// where there is no data.
+    /// What may be wrong about the processing baselines of its files.
+    pub(super) fn baseline_notes(&self, options: &PredictOptions) -> Vec<String> {
+        baseline_notes(&options.reading, self.dates.iter().flat_map(|date| &date.files))
+    }
+
+    /// The head's bands of all dates inside a window. Pixels that `valid` excludes at any date have no data.
     pub(super) fn values(
         &mut self,
         left: usize,
         top: usize,
         Windows { height, width, .. }: Windows,
         options: &PredictOptions,
-    ) -> Result<Vec<f32>, DataError> {
-        let scale = options.scale as f32;
-        let offset = options.offset as f32;
+    ) -> Result<Values, DataError> {
+        let scale = options.reading.scale as f32;
+        let offset = options.reading.offset as f32;
         let size = height * width;
-        let mut values = Vec::with_capacity(size * self.channels());
-        for Date { files, positions } in &mut self.dates {
+        let mut image = Vec::with_capacity(size * self.channels());
+        let mut excluded = vec![false; if self.valid.positions().is_empty() { 0 } else { size }];
+        for Date { files, positions, quality } in &mut self.dates {
             let mut bands = Vec::new();
             for file in files {
                 bands.extend(file.window(left, top, width, height)?);
             }
             for position in positions {
                 let band = &bands[*position * size..][..size];
-                values.extend(band.iter().map(|value| value * scale + offset));
+                image.extend(band.iter().map(|value| value * scale + offset));
+            }
+            for (at, excluded) in excluded.iter_mut().enumerate() {
+                *excluded |= !self.valid.holds(quality.iter().map(|band| bands[*band * size + at]));
             }
         }
-        Ok(values)
+        for plane in image.chunks_exact_mut(size).filter(|_| !excluded.is_empty()) {
+            let out = plane.iter_mut().zip(&excluded).filter(|(_, excluded)| **excluded);
+            out.for_each(|(value, _)| *value = f32::NAN);
+        }
+        Ok(Values { image, excluded })
     }
 }
 
 impl Date {
-    fn open(paths: &[PathBuf], options: &PredictOptions, head: &HeadModel) -> Result<Self, EnsembleError> {
+    fn open(
+        paths: &[PathBuf],
+        options: &PredictOptions,
+        head: &HeadModel,
+        valid: &Valid,
+    ) -> Result<Self, EnsembleError> {
         let first = &paths[0];
-        let open = |path: &PathBuf| {
-            let PredictOptions { complex, nodata, .. } = options;
-            GeoTiff::open_described(path, &Limits::default(), *complex, *nodata, options.scaling())
-        };
+        let Reading { bands, file_bands, .. } = &options.reading;
+        let open = |path: &PathBuf| options.reading.open(path, &Limits::default());
         let mut files: Vec<GeoTiff> = paths.iter().map(open).collect::<Result<_, DataError>>()?;
-        let places: Vec<usize> = if options.file_bands.is_empty() {
+        let places: Vec<usize> = if file_bands.is_empty() {
             let found: usize = files.iter().map(GeoTiff::bands).sum();
-            if found != options.bands.len() {
+            if found != bands.len() {
                 let reason = format!(
                     "the bands {} are declared, found `{found}` bands; name all, or take some of them by `--file-bands`",
-                    options.bands.join(", ")
+                    bands.join(", ")
                 );
                 return Err(EnsembleError::file(first, reason));
             }
             (0..found).collect()
         } else {
-            choose_bands(&options.file_bands, &mut files)?
+            choose_bands(file_bands, &mut files)?
         };
         let position = |band: &String| {
-            let found = options.bands.iter().position(|there| there == band).map(|at| places[at]);
+            let found = bands.iter().position(|there| there == band).map(|at| places[at]);
             found.ok_or_else(|| {
-                let reason = format!("the head needs band `{band}`; there are {}", options.bands.join(", "));
+                let reason = format!("the head needs band `{band}`; there are {}", bands.join(", "));
                 EnsembleError::file(first, reason)
             })
         };
         let positions = head.bands().iter().map(position).collect::<Result<_, _>>()?;
-        Ok(Self { files, positions })
+        let quality = valid.positions().iter().map(|band| places[*band]).collect();
+        Ok(Self { files, positions, quality })
     }
 }

@@ -9,7 +9,7 @@ use eosfed_common::colour::ClassColours;
 use eosfed_common::digest::Digest;
 use eosfed_common::files;
 use eosfed_common::head::HeadFile;
-use eosfed_data::{Complex, FileBand, has_ending};
+use eosfed_data::{BaselineOffset, Complex, FileBand, FileScaling, Reading, has_ending};
 use serde::{Deserialize, Serialize};
 use tch::Device;
 
@@ -123,6 +123,12 @@ struct Record {
     file_bands: Vec<FileBand>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     complex: Option<Complex>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    file_scaling: Option<FileScaling>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    baseline_offset: Option<BaselineOffset>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    valid: Option<String>,
     #[serde(default, skip_serializing_if = "ClassColours::is_empty")]
     class_colours: ClassColours,
 }
@@ -130,17 +136,24 @@ struct Record {
 impl Record {
     fn of(options: &PredictOptions, head: &HeadFile) -> Result<Self, EnsembleError> {
         let path = options.head.join(HeadFile::WEIGHTS);
+        // No argument says properties of bands.
+        let Reading { bands, band_info: _, file_bands, complex, .. } = options.reading.clone();
+        let Reading { file_scaling, baseline_offset, valid, nodata, scale, offset, .. } =
+            options.reading.clone();
         Ok(Self {
             head: files::digest(&path).map_err(|error| EnsembleError::file(&path, error))?,
-            bands: options.bands.clone(),
-            scale: options.scale,
-            offset: options.offset,
-            nodata: options.nodata,
+            bands,
+            scale,
+            offset,
+            nodata,
             window: options.window,
             overlap: options.overlap,
             confidence: options.confidence,
-            file_bands: options.file_bands.clone(),
-            complex: options.complex,
+            file_bands,
+            complex,
+            file_scaling,
+            baseline_offset,
+            valid,
             class_colours: head.class_colours.clone(),
         })
     }
