@@ -90,6 +90,8 @@ fn tiled() -> Vec<u8> {
     write_map::<eosfed_data::DataError>(&path, &layout, |put| {
         (0..2).try_for_each(|column| put(column, 0, &tile))
     })
+    .unwrap()
+    .keep()
     .unwrap();
     std::fs::read(path).unwrap()
 }

@@ -39,13 +39,16 @@ pub(super) fn problems(config: &DatasetConfig) -> Vec<String> {
     report.0
 }
 
-/// Every rule that words on how images are read break, in the order of the file.
-pub(super) fn reading_problems(reading: &Reading) -> Vec<String> {
-    let mut report = Report::default();
-    bands(reading, &mut report);
-    numbers(reading, &mut report);
-    valid(reading, &mut report);
-    report.0
+impl Reading {
+    /// Every rule of `dataset.toml` that it breaks, as sentences in the order of the file.
+    #[must_use]
+    pub fn broken_rules(&self) -> Vec<String> {
+        let mut report = Report::default();
+        bands(self, &mut report);
+        numbers(self, &mut report);
+        valid(self, &mut report);
+        report.0
+    }
 }
 
 fn valid(reading: &Reading, report: &mut Report) {

@@ -6,7 +6,7 @@ use std::path::Path;
 use eosfed_common::bands::BandInfo;
 use eosfed_common::model::NamedBand;
 
-use super::{FileBand, check};
+use super::FileBand;
 use crate::bandcheck::Scaling;
 use crate::error::DataError;
 use crate::geotiff::{BaselineOffset, Complex, FileScaling, GeoTiff, Numbers};
@@ -56,12 +56,6 @@ impl Reading {
             scale: 1.0,
             offset: 0.0,
         }
-    }
-
-    /// Every rule of `dataset.toml` that it breaks, as sentences.
-    #[must_use]
-    pub fn broken_rules(&self) -> Vec<String> {
-        check::reading_problems(self)
     }
 
     /// Opens one of the images.
