@@ -210,6 +210,7 @@ fn problems(dataset: &Dataset, assignment: &Assignment) -> Vec<String> {
     if let (Some(task), Work::Training(_) | Work::Evaluation(_)) = (training_target.task(), &assignment.work)
     {
         problems.extend(dataset.serves(task, training_target.classes()).err().map(|error| error.to_string()));
+        problems.extend(dataset.serves_unit(training_target.target()).err().map(|error| error.to_string()));
         problems.extend(unfit_size(dataset, part, &assignment.work));
     }
     problems
@@ -255,9 +256,37 @@ fn moments(
 mod tests {
     use std::fs;
 
+    use eosfed_common::model::{TargetScale, Task};
+    use eosfed_common::plan::JobKind;
+    use eosfed_common::training_target::TrainingTarget;
     use eosfed_data::{Origin, Raster, write_geotiff};
 
     use super::*;
+
+    #[test]
+    fn targets_in_another_unit_than_the_plans_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let raster = Raster { width: 32, height: 32, bands: 1, data: vec![3.5; 1024], reference: None };
+        for name in ["a.tif", "height.tif"] {
+            write_geotiff(&folder.path().join(name), &raster).unwrap();
+        }
+        let text = "task = \"regression\"\nbands = [\"red\"]\nclasses = [\"height\"]\nUNIT\n[layout]\nkind = \"scenes\"\n\
+                    images = [\"a.tif\"]\nmasks = [\"height.tif\"]\ntile = 32\n[split]\nvalidation = 0.0\n";
+        let mut work = eosfed_testkit::assignments::training(JobKind::OneShot);
+        let TrainingTarget::Specialist(model) = &mut work.training_target else { panic!("a specialist") };
+        (model.task, model.bands, model.classes) =
+            (Task::Regression, vec!["red".to_owned()], vec!["height".to_owned()]);
+        model.target = Some(TargetScale { offset: 0.0, scale: 1.0, unit: "m".to_owned() });
+        let answer = |unit: &str| {
+            fs::write(folder.path().join("dataset.toml"), text.replace("UNIT", unit)).unwrap();
+            check(|| Dataset::open(folder.path(), &Limits::default()), &work).map(|serving| serving.samples)
+        };
+        assert_eq!([answer("target_unit = \"m\""), answer("")], [Ok(1), Ok(1)]);
+        let refusal = answer("target_unit = \"cm\"").unwrap_err();
+        assert_eq!(refusal.reason, Reason::DataUnfit);
+        let said = refusal.to_string();
+        assert!(said.contains("must be in `m`") && said.contains("found `cm` (`target_unit`"), "{said}");
+    }
 
     #[test]
     fn samples_that_statistics_have_decoded_are_there_for_trainings() {

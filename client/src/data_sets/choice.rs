@@ -16,6 +16,8 @@ pub struct Traits {
     pub bands: Vec<String>,
     /// The names of its classes.
     pub classes: Vec<String>,
+    /// The unit of its target (regression); empty if it states none.
+    pub unit: String,
 }
 
 impl Traits {
@@ -23,14 +25,16 @@ impl Traits {
     #[must_use]
     pub fn of(config: &DatasetConfig) -> Self {
         let DatasetConfig { task, bands, classes, .. } = config;
-        Self { task: *task, bands: bands.clone(), classes: classes.clone() }
+        let unit = config.unit().to_owned();
+        Self { task: *task, bands: bands.clone(), classes: classes.clone(), unit }
     }
 
     /// Whether some job could be for either.
     #[must_use]
     pub fn is_like(&self, other: &Self) -> bool {
         let shared = self.bands.iter().any(|band| other.bands.contains(band));
-        (self.task, &self.classes, true) == (other.task, &other.classes, shared)
+        let one_unit = !differ(&self.unit, &other.unit);
+        (self.task, &self.classes, true, true) == (other.task, &other.classes, shared, one_unit)
     }
 
     /// What an assignment needs that it lacks, in words.
@@ -48,10 +52,17 @@ impl Traits {
                 list.push(format!("its task is {}", self.task));
             } else if target.classes() != self.classes {
                 list.push("other classes".to_owned());
+            } else if let Some(wanted) = target.target().filter(|wanted| differ(&wanted.unit, &self.unit)) {
+                list.push(format!("its target is in {}, not in {}", self.unit, wanted.unit));
             }
         }
         list
     }
+}
+
+/// Whether two units are stated and differ.
+fn differ(one: &str, other: &str) -> bool {
+    !one.is_empty() && !other.is_empty() && one != other
 }
 
 /// The only one of several data sets that has what an assignment needs.
@@ -86,6 +97,9 @@ pub fn choose<'a>(
 
 #[cfg(test)]
 mod tests {
+    use eosfed_common::model::TargetScale;
+    use eosfed_common::training_target::TrainingTarget;
+
     use super::super::tests::name;
     use super::*;
     use crate::testing::statistics;
@@ -93,7 +107,8 @@ mod tests {
     fn known(list: &[(&str, Task, &[&str], &[&str])]) -> Vec<(DataSetName, Traits)> {
         let words = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect();
         let one = |(text, task, bands, classes): &(&str, Task, &[&str], &[&str])| {
-            (name(text), Traits { task: *task, bands: words(bands), classes: words(classes) })
+            let unit = String::new();
+            (name(text), Traits { task: *task, bands: words(bands), classes: words(classes), unit })
         };
         list.iter().map(one).collect()
     }
@@ -104,6 +119,16 @@ mod tests {
         let target = &work.training_target;
         let (task, bands, classes) = (target.task().unwrap(), target.bands(), target.classes().to_vec());
         (work, task, bands, classes)
+    }
+
+    /// Work for heights in a unit.
+    fn heights(unit: &str) -> Assignment {
+        let mut work = statistics();
+        let TrainingTarget::Specialist(model) = &mut work.training_target else { panic!("a specialist") };
+        (model.task, model.bands, model.classes) =
+            (Task::Regression, vec!["red".to_owned()], vec!["height".to_owned()]);
+        model.target = Some(TargetScale { offset: 0.0, scale: 1.0, unit: unit.to_owned() });
+        work
     }
 
     #[test]
@@ -127,6 +152,19 @@ mod tests {
             several.starts_with("2 data sets fit, `fits` and `also`, ") && several.contains("`dataset`"),
             "{several}"
         );
+        // The same quantity in two units: the plan's counts.
+        let metres = |unit: &str| Traits {
+            task: Task::Regression,
+            bands: vec!["red".to_owned()],
+            classes: vec!["height".to_owned()],
+            unit: unit.to_owned(),
+        };
+        let both = [(name("m"), metres("m")), (name("cm"), metres("cm"))];
+        assert!(!both[0].1.is_like(&both[1].1) && both[0].1.is_like(&metres("")));
+        let regression = heights("cm");
+        assert_eq!(choose(&both, &regression), Ok(&name("cm")));
+        let none = choose(&both[..1], &regression).unwrap_err();
+        assert!(none.contains("`m` (its target is in m, not in cm)"), "{none}");
         // For bands that are only measured, labels do not matter.
         let measured = eosfed_testkit::assignments::bands(&["more"]);
         assert!(
