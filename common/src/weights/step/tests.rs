@@ -151,7 +151,7 @@ fn hostile_masks_are_named() {
     let refused = |change: &dyn Fn(&mut Vec<u8>)| {
         let path = files.write(code, &step);
         Files::damage(&path, |bytes| change(bytes));
-        files.check(&path, code).map(|()| String::new()).unwrap_or_else(|error| error)
+        files.check(&path, code).map_or_else(|error| error, |()| String::new())
     };
     assert_eq!(refused(&|_| ()), "");
     // The mask of `n.var` is the last byte: two of three values.
