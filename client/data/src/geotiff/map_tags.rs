@@ -136,3 +136,17 @@ fn colour_map(colours: &[[u8; 3]]) -> Vec<u16> {
     let wide = |channel: usize, index: usize| colours.get(index).map_or(0, |c| u16::from(c[channel]) * 257);
     (0..3).flat_map(|channel| (0..256).map(move |index| wide(channel, index))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The bytes that GDAL's documentation shows; it reads the size and looks for these words.
+    #[test]
+    fn the_order_of_a_file_is_said_in_the_words_of_gdal() {
+        let words = "LAYOUT=IFDS_BEFORE_DATA\nBLOCK_ORDER=ROW_MAJOR\nBLOCK_LEADER=SIZE_AS_UINT4\n\
+                     BLOCK_TRAILER=LAST_4_BYTES_REPEATED\nKNOWN_INCOMPATIBLE_EDITION=NO\n ";
+        assert_eq!(ghost(1), format!("GDAL_STRUCTURAL_METADATA_SIZE=000140 bytes\n{words}"));
+        assert_eq!(ghost(3), format!("GDAL_STRUCTURAL_METADATA_SIZE=000156 bytes\n{words}INTERLEAVE=BAND\n"));
+    }
+}

@@ -2,7 +2,6 @@
 
 use eosfed_common::assignment::BandMoments;
 use eosfed_common::band_values::{BandValues, ValueUnit};
-use eosfed_common::card::BandNormalisation;
 use eosfed_common::finite::Finite;
 use eosfed_common::head::StatisticsFrom;
 use eosfed_testkit::plans::Plan;
@@ -16,12 +15,16 @@ use crate::domain::target::HeadRef;
 /// The bands of the head of the plan, in the order of its encoders.
 const BANDS: [&str; 3] = ["nir", "swir", "red"];
 
-/// As many pixels of each band of this mean and a deviation of 2, in reflectance up to this value.
+/// As many pixels of each band with a deviation of 2, in reflectance up to this value. The first band has this mean, and
+/// each one after it ten more.
 fn bands(count: u64, mean: f64, high: f64) -> Vec<BandMoments> {
     let mut bands = moments(&BANDS, count, mean, 4.0 * count as f64);
     let unit = Some(ValueUnit::Reflectance);
     let values = BandValues { unit, low: Finite::literal(0.0), high: Finite::literal(high) };
-    bands.iter_mut().for_each(|band| band.values = Some(values));
+    for (band, more) in bands.iter_mut().zip([0.0, 10.0, 20.0]) {
+        band.values = Some(values);
+        band.mean = Finite::literal(mean + more);
+    }
     bands
 }
 
@@ -57,9 +60,9 @@ fn a_head_knows_what_enough_institutions_tell_and_how_many_they_were() {
     let names: Vec<&str> = all.statistics.iter().map(|band| band.band.as_str()).collect();
     assert_eq!((&names[..], all.statistics_from), (&BANDS[..], from(2)));
     // By hand: of the means 1 and 3, and a deviation of 2 around each.
-    let BandNormalisation { mean, std, values, .. } = all.statistics[0].clone();
-    assert_eq!((mean.get(), std.get()), (2.0, 5.0_f64.sqrt()));
-    let values = values.unwrap();
+    let found: Vec<_> = all.statistics.iter().map(|band| (band.mean.get(), band.std.get())).collect();
+    assert_eq!(found, [2.0, 12.0, 22.0].map(|mean| (mean, 5.0_f64.sqrt())));
+    let values = all.statistics[0].values.unwrap();
     assert_eq!((values.unit, *values.low, *values.high), (Some(ValueUnit::Reflectance), 0.0, 0.75));
 
     // The numbers of one institution are not given away where two are combined.
