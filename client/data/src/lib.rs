@@ -32,7 +32,9 @@ mod xml;
 pub use bandcheck::{
     BandReport, Finding, Moments, OpticalUnit, Rule, Scaling, Severity, check_bands, compare_moments,
 };
-pub use config::{DatasetConfig, FileBand, Layout, OneOrMany, Reading, SplitBy, SplitConfig, Where};
+pub use config::{
+    DatasetConfig, FileBand, Layout, OneOrMany, Reading, SplitBy, SplitConfig, Where, units_differ,
+};
 pub use crop::{CropReport, Window, crop, crop_mask};
 pub use dataset::{Chunks, Dataset, Loaded, Valid, baseline_notes, choose_bands, description};
 pub use error::DataError;
@@ -40,7 +42,7 @@ pub use files::has_ending;
 pub use georeference::{Agreement, Difference, GeoReference, Grid, TOLERANCE as GRID_TOLERANCE};
 pub use geotiff::{
     BaselineOffset, Complex, FileScaling, Format, FormatLimits, Formats, GeoTiff, MAP_TILE, MapBand, MapKind,
-    MapLayout, PutTile, WrittenMap, formats, unwritable, write_geotiff, write_map,
+    MapLayout, PutTile, WrittenFile, formats, unwritable, write_geotiff, write_map, write_public,
 };
 pub use guess::{Proposal, propose};
 pub use presence::missing;

@@ -3,7 +3,7 @@
 use eosfed_common::assignment::Assignment;
 use eosfed_common::ids::DataSetName;
 use eosfed_common::model::Task;
-use eosfed_data::DatasetConfig;
+use eosfed_data::{DatasetConfig, units_differ};
 
 use super::quoted;
 
@@ -33,7 +33,7 @@ impl Traits {
     #[must_use]
     pub fn is_like(&self, other: &Self) -> bool {
         let shared = self.bands.iter().any(|band| other.bands.contains(band));
-        let one_unit = !differ(&self.unit, &other.unit);
+        let one_unit = !units_differ(&self.unit, &other.unit);
         (self.task, &self.classes, true, true) == (other.task, &other.classes, shared, one_unit)
     }
 
@@ -52,17 +52,14 @@ impl Traits {
                 list.push(format!("its task is {}", self.task));
             } else if target.classes() != self.classes {
                 list.push("other classes".to_owned());
-            } else if let Some(wanted) = target.target().filter(|wanted| differ(&wanted.unit, &self.unit)) {
+            } else if let Some(wanted) =
+                target.target().filter(|wanted| units_differ(&wanted.unit, &self.unit))
+            {
                 list.push(format!("its target is in {}, not in {}", self.unit, wanted.unit));
             }
         }
         list
     }
-}
-
-/// Whether two units are stated and differ.
-fn differ(one: &str, other: &str) -> bool {
-    !one.is_empty() && !other.is_empty() && one != other
 }
 
 /// The only one of several data sets that has what an assignment needs.

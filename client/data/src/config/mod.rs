@@ -21,6 +21,7 @@ pub use file_band::FileBand;
 pub use layout::{Layout, OneOrMany, Where};
 pub(crate) use pattern::{BAND, CLASS, Parts, Pattern};
 pub use reading::Reading;
+pub use unit::units_differ;
 pub(crate) use valid::ValidRule;
 
 use crate::bandcheck::Scaling;
@@ -269,7 +270,7 @@ impl DatasetConfig {
     /// The bands in the order of the files, with their properties: declared, or known by name.
     #[must_use]
     pub fn named_bands(&self) -> Vec<NamedBand> {
-        self.reading().named_bands()
+        reading::named_bands(&self.bands, &self.band_info)
     }
 }
 

@@ -75,11 +75,7 @@ impl Reading {
     /// The bands in the order of the files, with their properties: declared, or known by name.
     #[must_use]
     pub fn named_bands(&self) -> Vec<NamedBand> {
-        let named = |name: &String| match self.band_info.get(name) {
-            Some(info) => NamedBand { name: name.clone(), info: info.clone() },
-            None => NamedBand::of(name),
-        };
-        self.bands.iter().map(named).collect()
+        named_bands(&self.bands, &self.band_info)
     }
 
     /// How the numbers of images are read.
@@ -93,4 +89,13 @@ impl Reading {
             stated: None,
         }
     }
+}
+
+/// Bands with their properties: declared, or known by name.
+pub(super) fn named_bands(bands: &[String], declared: &BTreeMap<String, BandInfo>) -> Vec<NamedBand> {
+    let named = |name: &String| match declared.get(name) {
+        Some(info) => NamedBand { name: name.clone(), info: info.clone() },
+        None => NamedBand::of(name),
+    };
+    bands.iter().map(named).collect()
 }

@@ -15,23 +15,30 @@ impl DatasetConfig {
         if self.task != Task::Regression || own == model {
             return Ok(None);
         }
-        if own.is_empty() {
-            return Ok(Some(format!(
+        if units_differ(own, model) {
+            return Err(format!(
+                "its target must be in `{model}`, the unit of the model's, found `{own}` (`target_unit` in dataset.toml); bring \
+                 the targets into that unit, or write the model's word for it if both mean the same"
+            ));
+        }
+        Ok(Some(if own.is_empty() {
+            format!(
                 "the model's target is in `{model}`, and the data set does not say the unit of its own (`target_unit` in \
                  dataset.toml), so they are not compared"
-            )));
-        }
-        if model.is_empty() {
-            return Ok(Some(format!(
+            )
+        } else {
+            format!(
                 "the data set's target is in `{own}` (`target_unit` in dataset.toml), and the model does not say the unit of \
                  its own (`model.target.unit` of a plan, `target.unit` of head.json), so they are not compared"
-            )));
-        }
-        Err(format!(
-            "its target must be in `{model}`, the unit of the model's, found `{own}` (`target_unit` in dataset.toml); bring \
-             the targets into that unit, or write the model's word for it if both mean the same"
-        ))
+            )
+        }))
     }
+}
+
+/// Whether two units are stated, which empty ones are not, and differ.
+#[must_use]
+pub fn units_differ(one: &str, other: &str) -> bool {
+    !one.is_empty() && !other.is_empty() && one != other
 }
 
 #[cfg(test)]

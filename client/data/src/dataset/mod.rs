@@ -60,7 +60,7 @@ pub(crate) use read::ReadSample;
 use crate::bandcheck::{BandReport, PixelSampler, Scaling, check_bands, check_sampled};
 use crate::config::DatasetConfig;
 use crate::error::DataError;
-use crate::geotiff::Stated;
+use crate::geotiff::{Numbers, Stated};
 use crate::raster::Limits;
 use crate::sample::{IGNORE, Sample, Target};
 use crate::split::Split;
@@ -114,6 +114,8 @@ pub struct Dataset {
     path: PathBuf,
     config: DatasetConfig,
     limits: Limits,
+    /// How the numbers of images are read.
+    numbers: Numbers,
     /// Which pixels count.
     valid: Valid,
     /// What a catalogue says of the numbers of files.
@@ -152,11 +154,12 @@ impl Dataset {
     pub fn open_with(path: &Path, limits: &Limits, folder: Option<&Path>) -> Result<Self, DataError> {
         let path = description(path);
         let config = DatasetConfig::load(&path)?;
-        let valid = Valid::new(&config.reading());
+        let reading = config.reading();
         let mut dataset = Self {
             path,
             config,
-            valid,
+            numbers: reading.numbers(),
+            valid: Valid::new(&reading),
             stated: BTreeMap::new(),
             limits: *limits,
             entries: Vec::new(),

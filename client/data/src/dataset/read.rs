@@ -64,7 +64,7 @@ impl Dataset {
 
     /// Opens an image, one of `files` of a scene.
     pub(super) fn open_image(&self, path: &Path, files: usize) -> Result<WindowReader, DataError> {
-        let numbers = Numbers { stated: self.stated(path).cloned(), ..self.config.reading().numbers() };
+        let numbers = Numbers { stated: self.stated(path).cloned(), ..self.numbers.clone() };
         WindowReader::open(path, &self.limits, numbers, files)
     }
 

@@ -19,7 +19,7 @@ use crate::error::DataError;
 
 /// Writes a Cloud Optimized GeoTIFF, compressed and with overviews, from the tiles that `fill` puts: a BigTIFF if it may
 /// become larger than 4 GiB. Each band has its own tiles. The file is complete and on the disk, and all may read it, but it
-/// gets its name only by [`WrittenMap::keep`].
+/// gets its name only by [`WrittenFile::keep`].
 ///
 /// All directories lie before the pixels, and the smallest overview before the larger ones and the map itself, so tiles
 /// wait in temporary files beside the map; [`MapLayout::room`] says how many bytes that takes. Where the disk has
@@ -31,26 +31,37 @@ pub fn write_map<E: From<DataError>>(
     path: &Path,
     layout: &MapLayout,
     fill: impl FnOnce(PutTile<'_>) -> Result<(), E>,
-) -> Result<WrittenMap, E> {
+) -> Result<WrittenFile, E> {
+    let width = if layout.is_big() { Width::Big } else { Width::Classic };
+    write_public(path, |file| write_images(path, file, (layout, width), fill))
+}
+
+/// Writes a file that all may read, complete and on the disk. It gets its name only by [`WrittenFile::keep`].
+///
+/// # Errors
+/// What `fill` gives, or if the file cannot be written.
+pub fn write_public<E: From<DataError>>(
+    path: &Path,
+    fill: impl FnOnce(&File) -> Result<(), E>,
+) -> Result<WrittenFile, E> {
     let fail = |error: io::Error| DataError::file(path, unwritable(&error));
     let public = Permissions::from_mode(0o644);
     let file = tempfile::Builder::new().permissions(public).tempfile_in(folder(path)).map_err(fail)?;
-    let width = if layout.is_big() { Width::Big } else { Width::Classic };
-    write_images(path, file.as_file(), (layout, width), fill)?;
+    fill(file.as_file())?;
     // Disks of other machines say only now that they are full.
     file.as_file().sync_all().map_err(fail)?;
-    Ok(WrittenMap { file, path: path.to_owned() })
+    Ok(WrittenFile { file, path: path.to_owned() })
 }
 
-/// A map that is complete and has no name yet. It is removed unless it is kept.
-#[must_use = "a map that is not kept is removed"]
+/// A file that is complete and has no name yet. It is removed unless it is kept.
+#[must_use = "a file that is not kept is removed"]
 #[derive(Debug)]
-pub struct WrittenMap {
+pub struct WrittenFile {
     file: NamedTempFile,
     path: PathBuf,
 }
 
-impl WrittenMap {
+impl WrittenFile {
     /// Gives it its name, in place of an older file there. That takes no room.
     ///
     /// # Errors

@@ -34,7 +34,7 @@ pub(crate) use accept::Role;
 pub(crate) use band_names::{BandName, wavelength};
 pub use complex::Complex;
 pub use formats::{Format, FormatLimits, Formats, formats};
-pub use map::{WrittenMap, unwritable, write_map};
+pub use map::{WrittenFile, unwritable, write_map, write_public};
 pub use map_layout::{MAP_TILE, MapBand, MapKind, MapLayout, PutTile};
 pub(crate) use metadata::Baseline;
 pub(crate) use nodata::Nodata;

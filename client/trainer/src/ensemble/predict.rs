@@ -25,11 +25,10 @@ mod scenes;
 mod windows;
 
 use eosfed_common::head::HeadFile;
-use eosfed_data::{MapBand, MapKind, MapLayout, WrittenMap};
+use eosfed_data::{MapBand, MapKind, MapLayout, WrittenFile};
 use eosfed_plot::{class_colours, map_picture, quantity};
 use tch::Device;
 
-use self::attributes::Attributes;
 use self::decision::{Counts, Decision, THRESHOLD};
 use self::likeness::Likeness;
 use self::mapping::MapWriter;
@@ -143,10 +142,10 @@ fn map_scene(
     let named: Vec<_> = head.file.classes.iter().cloned().zip(classes).collect();
     // The map gets its name last: a run that goes on takes it as complete, with what is beside it.
     match decision {
-        Decision::Class => Attributes::write(&options.output, &named, &colours)?.keep()?,
+        Decision::Class => attributes::write(&options.output, &named, &colours)?,
         Decision::Value | Decision::Several(_) => attributes::remove(&options.output)?,
     }
-    files.into_iter().try_for_each(WrittenMap::keep)?;
+    files.into_iter().try_for_each(WrittenFile::keep)?;
     if let Some(path) = &options.preview {
         let metres = scene.pixel_width().map(|metres| metres * every as f64);
         let classes = head.file.classes.iter().cloned().zip(colours.iter().copied()).collect();

@@ -28,9 +28,14 @@ fn head(folder: &Path) -> PathBuf {
     tch::set_num_threads(1);
     let release = release(&folder.join("release"));
     let data = scene(&folder.join("data"), 0, "validation = 0.0\ntest = 0.3\nseed = 2");
+    fitted_in(folder, (&release, &data), "only-red", 2)
+}
+
+/// A head that was fitted for so many epochs, in `folder/head`.
+fn fitted_in(folder: &Path, (release, data): (&Path, &Path), encoders: &str, epochs: u32) -> PathBuf {
     let output = folder.join("head");
-    let mut options = options(&release, &data, "only-red", &output);
-    options.training.epochs = 2;
+    let mut options = options(release, data, encoders, &output);
+    options.training.epochs = epochs;
     fitted(&options).unwrap();
     output
 }

@@ -7,8 +7,8 @@ use eosfed_data::{GeoReference, Raster, write_geotiff};
 use eosfed_trainer::ensemble::{PredictOptions, predict_scene};
 use tch::Device;
 
-use super::common::{fitted, options, release};
-use super::{by_default, image, mapped, whole};
+use super::common::release;
+use super::{by_default, fitted_in, image, mapped, whole};
 
 /// The class of a patch of 32 pixels of a scene; the pattern has no symmetry.
 fn patch_class(x: usize, y: usize) -> usize {
@@ -38,11 +38,7 @@ pub(super) fn patch_head(folder: &Path) -> PathBuf {
     let text = "task = \"classification\"\nbands = [\"red\", \"nir\"]\nclasses = [\"dark\", \"light\"]\n\
                 [layout]\nkind = \"folders\"\nroot = \".\"\n[split]\nvalidation = 0.0\n";
     fs::write(data.join("dataset.toml"), text).unwrap();
-    let output = folder.join("head");
-    let mut options = options(&release, &data, "all", &output);
-    options.training.epochs = 4;
-    fitted(&options).unwrap();
-    output
+    fitted_in(folder, (&release, &data), "all", 4)
 }
 
 /// A pixel of a patch: noise, and one band higher than the other.

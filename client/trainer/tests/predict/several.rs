@@ -7,8 +7,8 @@ use eosfed_data::{GeoReference, Limits, Raster, read_raster, write_geotiff};
 use eosfed_trainer::ensemble::{HeadModel, PredictOptions, Scenes, predict_scene, predict_scenes};
 use tch::{Device, Kind, Tensor};
 
-use crate::common::{fitted, options, release};
-use crate::{metres, whole};
+use crate::common::release;
+use crate::{fitted_in, metres, whole};
 
 /// Side of the tiles of the training.
 const TILE: usize = 32;
@@ -46,11 +46,7 @@ fn head(folder: &Path) -> PathBuf {
         CLASSES[0], CLASSES[1]
     );
     fs::write(data.join("dataset.toml"), text).unwrap();
-    let output = folder.join("head");
-    let mut options = options(&release, &data, "all", &output);
-    options.training.epochs = 4;
-    fitted(&options).unwrap();
-    output
+    fitted_in(folder, (&release, &data), "all", 4)
 }
 
 /// Whether a place of the scene lies in the hole without data.

@@ -2,13 +2,10 @@
 //! raster attribute table of GDAL's (`pamdataset`, GDAL 3).
 
 use std::fmt::Write as _;
-use std::fs::Permissions;
 use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use eosfed_data::{escaped, unwritable};
-use tempfile::NamedTempFile;
+use eosfed_data::{escaped, unwritable, write_public};
 
 use crate::ensemble::error::EnsembleError;
 
@@ -16,41 +13,17 @@ use crate::ensemble::error::EnsembleError;
 const COLUMNS: [(&str, u8, u8); 6] =
     [("Value", 0, 5), ("Class", 2, 2), ("Count", 0, 1), ("Red", 0, 6), ("Green", 0, 7), ("Blue", 0, 8)];
 
-/// The file, complete and without its name.
-pub(super) struct Attributes {
-    file: NamedTempFile,
-    path: PathBuf,
-}
-
-impl Attributes {
-    /// Writes it, readable for all like the map itself.
-    ///
-    /// # Errors
-    /// If it cannot be written.
-    pub(super) fn write(
-        map: &Path,
-        classes: &[(String, u64)],
-        colours: &[[u8; 3]],
-    ) -> Result<Self, EnsembleError> {
-        let path = path_of(map);
-        let fail = |error: io::Error| EnsembleError::file(&path, unwritable(&error));
-        let folder =
-            map.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-        let public = Permissions::from_mode(0o644);
-        let mut file = tempfile::Builder::new().permissions(public).tempfile_in(folder).map_err(fail)?;
-        file.write_all(table(classes, colours).as_bytes()).map_err(fail)?;
-        file.as_file().sync_all().map_err(fail)?;
-        Ok(Self { file, path })
-    }
-
-    /// Gives it its name. That takes no room.
-    ///
-    /// # Errors
-    /// If that is not possible.
-    pub(super) fn keep(self) -> Result<(), EnsembleError> {
-        let kept = self.file.persist(&self.path);
-        kept.map(drop).map_err(|error| EnsembleError::file(&self.path, error.error))
-    }
+/// Writes the file, readable for all like the map itself.
+///
+/// # Errors
+/// If it cannot be written.
+pub(super) fn write(map: &Path, classes: &[(String, u64)], colours: &[[u8; 3]]) -> Result<(), EnsembleError> {
+    let path = path_of(map);
+    let written = write_public(&path, |mut file| {
+        let done = file.write_all(table(classes, colours).as_bytes());
+        done.map_err(|error| EnsembleError::file(&path, unwritable(&error)))
+    })?;
+    Ok(written.keep()?)
 }
 
 /// Removes what lies there of an earlier map of the same name: its classes, or statistics that a program has kept.

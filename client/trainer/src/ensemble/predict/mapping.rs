@@ -3,7 +3,7 @@
 use std::sync::mpsc::Receiver;
 
 use eosfed_common::head::HeadFile;
-use eosfed_data::{MAP_TILE, MapBand, MapKind, MapLayout, PutTile, WrittenMap, write_map};
+use eosfed_data::{MAP_TILE, MapBand, MapKind, MapLayout, PutTile, WrittenFile, write_map};
 
 use super::blend::BlendBuffer;
 use super::decision::{Counts, Decision, Row, Shown};
@@ -42,7 +42,7 @@ impl MapWriter<'_> {
         options: &PredictOptions,
         layout: &MapLayout,
         computed: Computed<'_>,
-    ) -> Result<(Self, Vec<WrittenMap>), EnsembleError> {
+    ) -> Result<(Self, Vec<WrittenFile>), EnsembleError> {
         let shown = self.decision.shown();
         let Some(confidence) = options.confidence() else {
             let map = write_map(&options.output, layout, |put| {
