@@ -205,10 +205,11 @@ impl Core {
             committed?;
             writer.ledger.committed(&events);
         }
-        let jobs = change.jobs.iter().chain(&change.progress);
-        lock(&self.changed).extend(jobs.map(|job| job.id.clone()));
+        let changed: Vec<_> = change.jobs.iter().chain(&change.progress).map(|job| job.id.clone()).collect();
         let stored: Vec<_> = change.jobs.iter().map(|job| job.id.clone()).collect();
         self.queries.merge(change);
+        // After the change can be read: who takes a job from this set looks at it at once, and it is in the set once.
+        lock(&self.changed).extend(changed);
         for id in stored {
             self.end_leases(&id).await;
         }

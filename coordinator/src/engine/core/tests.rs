@@ -1,5 +1,6 @@
 //! Tests of the sweep: it does not remove blobs that a running upload, aggregation or backup still needs.
 
+mod changed;
 mod encodings;
 mod refused;
 mod retention;
