@@ -20,7 +20,7 @@ FLOWER ?= $(HOME)/.cache/eosfed/flower-1.42.0
 WITHOUT_LIBTORCH := --workspace --exclude eosfed-trainer --exclude eosfed-e2e
 PROGRAMS := -p eosfed-cli -p eosfed-coordinator -p eosfed-client -p eosfed-trainer
 
-.PHONY: stream bench-rules bench-rounds bench-ensemble gpu-check bench bench-steps bench-reading bench-training bench-accuracy bench-encodings bench-scale dashboard-test dashboard-pictures advisories advisories-snapshot programs sbom requirements help demo test attacks fuzz load load-hostile limits load-history load-ledger load-restarts reference manual interop libtorch build release fmt lint doc deny goldens clean-demo tools images container-test chart-test packages system-test cuda-package-test
+.PHONY: stream bench-rules bench-rounds bench-ensemble gpu-check bench bench-steps bench-reading bench-inspect bench-training bench-accuracy bench-encodings bench-scale dashboard-test dashboard-pictures advisories advisories-snapshot programs sbom requirements help demo test attacks fuzz load load-hostile limits load-history load-ledger load-restarts reference manual interop libtorch build release fmt lint doc deny goldens clean-demo tools images container-test chart-test packages system-test cuda-package-test
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-20s %s\n", $$1, $$2 }'
@@ -102,6 +102,10 @@ bench-steps: ## Measure training steps beside timm and torch.compile, in turn (B
 bench-reading: ## Measure the reading of tiles and of windows of a large scene beside rasterio (READING="--side 4000")
 	$(CARGO) build --release --quiet -p eosfed-data --example reading
 	$(INTEROP)/bin/python bench/reading.py --reading $(TARGET)/release/examples/reading $(READING)
+
+bench-inspect: ## Measure `data inspect` with 1,000, 10,000 and 50,000 files and write its table of docs/performance.md
+	$(CARGO) build --release --quiet -p eosfed-client
+	$(PYTHON) bench/inspect.py --client $(TARGET)/release/eosfed-client --document docs/performance.md $(INSPECT)
 
 bench-training: ## Measure a training from GeoTIFF files beside a DataLoader with rasterio and timm (TRAINING="--tiles 500")
 	@$(WITH_LIBTORCH); $(CARGO) build --release --quiet -p eosfed-trainer --bins

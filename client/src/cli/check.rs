@@ -103,7 +103,7 @@ pub(super) fn of_this_machine(site: &Site, settings: &Settings) -> Vec<(String, 
         ("trainer", machine::trainer(settings)),
         ("sandbox", machine::sandbox(settings)),
         ("limits", machine::limits(settings)),
-        ("disk", machine::room(site.path())),
+        ("disk", room(site)),
     ];
     let of_machine = of_machine.map(|(what, finding)| (what.to_owned(), finding));
     let data = data_sets(&settings.dataset).into_iter();
@@ -136,6 +136,12 @@ fn identity(site: &Site) -> Finding {
 /// Whether the policy allows anything.
 pub(super) fn policy(site: &Site) -> Finding {
     allows(&load_policy(&site.policy()).map_err(|error| error.to_string())?, &site.policy())
+}
+
+/// Whether the state folder has room for what the site's policy allows; that of a data set only narrows it.
+fn room(site: &Site) -> Finding {
+    let policy = load_policy(&site.policy()).map_err(|error| error.to_string())?;
+    machine::room(site.path(), &policy.allow)
 }
 
 /// Whether the policies of data sets allow anything together with the site's.

@@ -3,13 +3,17 @@
 
 use std::path::Path;
 
+use eosfed_common::model::{Backbone, backbone_signature};
+use eosfed_common::plan::JobKind;
 use eosfed_common::training_target::TrainingTarget;
 use nix::sys::statvfs::statvfs;
 
 use crate::condition::{ConditionKind, LocalCondition};
+use crate::policy::Allow;
 
 /// Weights, and a checkpoint of weights with two moments each.
 const COPIES: u64 = 4;
+const SENTINEL2_BANDS: usize = 13;
 
 /// The free space on disks.
 pub trait DiskSpace: Send + Sync + 'static {
@@ -31,6 +35,20 @@ impl DiskSpace for SystemDisk {
 /// Bytes that a training writes in addition to the existing files.
 pub(super) fn of_training(training_target: &TrainingTarget) -> u64 {
     COPIES * training_target.signature().max_file_bytes()
+}
+
+/// Bytes that the largest work which a policy allows keeps on the disk at least, with that encoder: a training of
+/// weights with their checkpoint, or the weights alone where encoders are only scored. `None`: it keeps none.
+#[must_use]
+pub fn largest_work(allow: &Allow) -> Option<(Backbone, u64)> {
+    let largest = *allow.backbones.iter().max()?;
+    let copies = allow.job_kinds.iter().map(|kind| match kind {
+        JobKind::OneShot | JobKind::Rounds => COPIES,
+        JobKind::Downstream | JobKind::Evaluation => 1,
+        JobKind::Statistics => 0,
+    });
+    let bytes = copies.max()? * backbone_signature(&largest.shape(), SENTINEL2_BANDS).max_file_bytes();
+    (bytes > 0).then_some((largest, bytes))
 }
 
 /// Checks that `needed` bytes can be written in a folder for `what`.

@@ -39,7 +39,7 @@ mod train;
 mod wait;
 mod watcher;
 
-pub use disk_space::{DiskSpace, SystemDisk};
+pub use disk_space::{DiskSpace, SystemDisk, largest_work};
 pub use environment::{DaemonError, Environment, Intervals, Parts, Programs, TaskSettings};
 pub use lanes::beside;
 pub use run::Daemon;

@@ -3,8 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
+use eosfed_client::daemon::largest_work;
+use eosfed_client::policy::Allow;
 use eosfed_client::sandbox::{Cgroups, Enforcement, Mode, Report};
 use eosfed_client::settings::Settings;
+use eosfed_common::model::Backbone;
 use nix::sys::statvfs::statvfs;
 
 use super::Finding;
@@ -13,8 +16,6 @@ use crate::cli::shared::trainer_command;
 /// How long the training program may take to say which device it uses. Where its libraries are read from a
 /// network for the first time, that is much more than usual.
 const TRIAL: Duration = Duration::from_secs(120);
-/// Free room below which a training of the largest network does not fit beside its checkpoints.
-const ROOM: u64 = 2_000_000_000;
 const MB: u64 = 1_000_000;
 
 /// Starts the training program, as for an assignment, and asks which device it would use.
@@ -29,23 +30,24 @@ pub(super) fn trainer(settings: &Settings) -> Finding {
     Ok(format!("{}: {}", command.shown(), found?.join("; ")))
 }
 
-/// Whether there is room for a job: weights, checkpoints, and decoded samples where they are kept.
-pub(super) fn room(folder: &Path) -> Finding {
+/// Whether there is room for the largest work that the policy allows.
+pub(super) fn room(folder: &Path, allow: &Allow) -> Finding {
     let found = statvfs(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let free = found.blocks_available().saturating_mul(found.fragment_size());
-    judge_room(folder, free)
+    judge_room(folder, free, largest_work(allow))
 }
 
-fn judge_room(folder: &Path, free: u64) -> Finding {
+fn judge_room(folder: &Path, free: u64, work: Option<(Backbone, u64)>) -> Finding {
     let said = format!("{} MB are free in {}", free / MB, folder.display());
-    if free < ROOM {
-        return Err(format!(
-            "{said}; a training of the largest network keeps {} MB there (weights and a checkpoint), smaller ones \
-             less; make space",
-            ROOM / MB
-        ));
+    let Some((backbone, needed)) = work else { return Ok(said) };
+    let needs = format!(
+        "{said}; a job with {backbone}, which the policy allows, keeps {} MB there",
+        needed.div_ceil(MB)
+    );
+    if free < needed {
+        return Err(format!("{needs}, smaller networks keep less; make space"));
     }
-    Ok(said)
+    Ok(needs)
 }
 
 pub(super) fn sandbox(settings: &Settings) -> Finding {
@@ -96,16 +98,31 @@ fn shown(enforcement: &Enforcement) -> String {
 
 #[cfg(test)]
 mod tests {
+    use eosfed_common::plan::JobKind;
+
     use super::*;
 
     #[test]
-    fn little_room_is_a_problem_with_its_numbers() {
-        let at = |free| judge_room(Path::new("/var/lib/eosfed"), free);
-        assert!(at(ROOM).unwrap().contains("2000 MB"));
-        let problem = at(ROOM - 1).unwrap_err();
-        assert!(
-            problem.contains("1999 MB are free in /var/lib/eosfed") && problem.contains("2000 MB there"),
-            "{problem}"
-        );
+    fn too_little_room_for_the_largest_work_of_the_policy_is_a_problem_with_its_numbers() {
+        let allow = |kinds: &[JobKind], backbones: &[Backbone]| Allow {
+            job_kinds: kinds.to_vec(),
+            backbones: backbones.to_vec(),
+            ..Allow::default()
+        };
+        let at = |free, allow: &Allow| judge_room(Path::new("/var/lib/eosfed"), free, largest_work(allow));
+        let training = allow(&[JobKind::Statistics, JobKind::Rounds], &[Backbone::Base, Backbone::Atto]);
+        let (_, needed) = largest_work(&training).unwrap();
+        assert!((1_400_000_000..1_420_000_000).contains(&needed), "88 million weights four times: {needed}");
+        assert!(at(needed, &training).unwrap().contains("convnextv2_base"));
+        let problem = at(needed - 1, &training).unwrap_err();
+        for part in ["are free in /var/lib/eosfed", "convnextv2_base", "MB there", "make space"] {
+            assert!(problem.contains(part), "{problem}");
+        }
+        // Who only scores keeps the weights once; who only measures, and who allows nothing, keeps none.
+        let scoring = allow(&[JobKind::Evaluation], &[Backbone::Base]);
+        assert_eq!(largest_work(&scoring).unwrap().1, needed / 4);
+        for nothing in [allow(&[JobKind::Statistics], &[Backbone::Base]), allow(&[JobKind::Rounds], &[])] {
+            assert!(at(0, &nothing).is_ok());
+        }
     }
 }

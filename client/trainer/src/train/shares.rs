@@ -285,6 +285,13 @@ mod tests {
             let wrong = AssertUnwindSafe(|| threads.forward(&images(count, BANDS + 1), true));
             assert!(catch_unwind(wrong).is_err());
             assert_eq!(shared(), found, "after a failure");
+            // So does a gradient of other outputs, on the way back.
+            let _ = threads.forward(&images(count, BANDS), true);
+            let other = Tensor::ones([count, 5], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+            other.sum(Kind::Float).backward();
+            threads.pending.borrow_mut().as_mut().unwrap().all = other;
+            assert!(catch_unwind(AssertUnwindSafe(|| threads.backward())).is_err());
+            assert_eq!(shared(), found, "after a failure on the way back");
         }
         drop(threads);
         assert_eq!(tch::get_num_threads(), 3);
