@@ -1,12 +1,11 @@
 //! Who takes a changed job sees its change. Otherwise the task that follows from it would not be started.
 
-use std::sync::mpsc::channel;
 use std::thread;
 
 use super::*;
 
-/// Enough for the reader to look in the moment in which one of them becomes visible.
-const CHANGES: usize = 400;
+/// How long the job must not be taken after its change was stored.
+const WHILE: Duration = Duration::from_millis(50);
 
 #[test]
 fn a_job_is_taken_as_changed_when_its_change_can_be_read() {
@@ -14,21 +13,21 @@ fn a_job_is_taken_as_changed_when_its_change_can_be_read() {
     let job = bench.submit(ONE_SHOT);
     let core = &bench.core;
     core.take_changed();
-    let (seen, taken) = channel();
+    let head = || ready(bench.store.load()).unwrap().head;
+    let before = head();
     thread::scope(|scope| {
-        scope.spawn(move || {
-            let mut left = CHANGES;
-            while left > 0 {
-                for id in core.take_changed() {
-                    seen.send(core.job(&id).unwrap().state.name() == "paused").unwrap();
-                    left -= 1;
-                }
+        // While somebody reads the state, no change becomes visible.
+        let pause = core.read(|_| {
+            let pause = scope.spawn(|| ready(core.control_job(&job, JobAction::Pause, name("admin"))));
+            while head() == before {
+                thread::yield_now();
             }
+            thread::sleep(WHILE);
+            assert_eq!(core.take_changed(), BTreeSet::new());
+            pause
         });
-        for paused in [true, false].into_iter().cycle().take(CHANGES) {
-            let action = if paused { JobAction::Pause } else { JobAction::Resume };
-            ready(core.control_job(&job, action, name("admin"))).unwrap();
-            assert_eq!(taken.recv().unwrap(), paused);
-        }
+        pause.join().unwrap().unwrap();
     });
+    assert_eq!(core.take_changed(), BTreeSet::from([job.clone()]));
+    assert_eq!(core.job(&job).unwrap().state.name(), "paused");
 }
