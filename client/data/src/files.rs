@@ -17,6 +17,11 @@ pub(crate) fn is_image(path: &Path) -> bool {
     has_ending(path, &EXTENSIONS)
 }
 
+/// Whether a mask of this name is a file of polygons.
+pub(crate) fn are_polygons(path: &Path) -> bool {
+    has_ending(path, &["geojson", "json"])
+}
+
 /// Whether a path has one of these endings, in lower or upper case.
 #[must_use]
 pub fn has_ending(path: &Path, endings: &[&str]) -> bool {
@@ -26,11 +31,16 @@ pub fn has_ending(path: &Path, endings: &[&str]) -> bool {
 
 /// Image files of a folder, sorted by name.
 fn images(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    listed(folder, is_image)
+}
+
+/// The wanted files of a folder, sorted by name.
+fn listed(folder: &Path, wanted: impl Fn(&Path) -> bool) -> Result<Vec<PathBuf>, DataError> {
     let entries = std::fs::read_dir(folder).map_err(|error| DataError::file(folder, error))?;
     let mut found = Vec::new();
     for entry in entries {
         let path = entry.map_err(|error| DataError::file(folder, error))?.path();
-        if is_image(&path) {
+        if wanted(&path) {
             found.push(path);
         }
     }
@@ -111,13 +121,38 @@ fn stem(path: &Path) -> String {
 pub(crate) struct Matched {
     /// For each date the images whose bands are stacked.
     pub images: Vec<Vec<PathBuf>>,
-    /// The mask or target raster.
+    /// The mask, the target raster or the file of polygons.
     pub mask: PathBuf,
 }
 
+/// Where the masks of images are.
+pub(crate) enum Masks<'a> {
+    /// In a folder, those of equal stem; files of polygons too, if they are wanted.
+    Folder { path: &'a Path, polygons: bool },
+    /// One file of polygons is for all images.
+    All(&'a Path),
+}
+
+impl Masks<'_> {
+    /// The mask of each stem.
+    fn by_stem(&self) -> Result<BTreeMap<String, PathBuf>, DataError> {
+        let Self::Folder { path, polygons } = *self else { return Ok(BTreeMap::new()) };
+        let mut found = BTreeMap::new();
+        for mask in listed(path, |mask| is_image(mask) || (polygons && are_polygons(mask)))? {
+            let other = found.insert(stem(&mask), mask.clone());
+            if let Some(other) = other.filter(|other| are_polygons(other) || are_polygons(&mask)) {
+                let reason =
+                    format!("an image must have one mask, found {} too; remove one", other.display());
+                return Err(DataError::file(&mask, reason));
+            }
+        }
+        Ok(found)
+    }
+}
+
 /// For each image of the first folder, the files of equal stem in all of `folders` (by date, then in
-/// the order of stacking) and in `masks`.
-pub(crate) fn matching(folders: &[Vec<PathBuf>], masks: &Path) -> Result<Vec<Matched>, DataError> {
+/// the order of stacking) and of `masks`.
+pub(crate) fn matching(folders: &[Vec<PathBuf>], masks: &Masks<'_>) -> Result<Vec<Matched>, DataError> {
     let by_stem = |folder: &PathBuf| -> Result<BTreeMap<String, PathBuf>, DataError> {
         Ok(images(folder)?.into_iter().map(|path| (stem(&path), path)).collect())
     };
@@ -125,7 +160,7 @@ pub(crate) fn matching(folders: &[Vec<PathBuf>], masks: &Path) -> Result<Vec<Mat
         .iter()
         .map(|stack| stack.iter().map(by_stem).collect::<Result<_, _>>())
         .collect::<Result<_, _>>()?;
-    let labels = by_stem(&masks.to_owned())?;
+    let labels = masks.by_stem()?;
     let of = |image: &PathBuf, key: &str, there: &BTreeMap<String, PathBuf>, folder: &Path| {
         let path = there.get(key).cloned();
         path.ok_or_else(|| DataError::file(image, format!("has no file `{key}.*` in {}", folder.display())))
@@ -136,7 +171,11 @@ pub(crate) fn matching(folders: &[Vec<PathBuf>], masks: &Path) -> Result<Vec<Mat
             maps.iter().zip(folders).map(|(map, folder)| of(image, key, map, folder)).collect()
         };
         let images = found.iter().zip(folders).map(date).collect::<Result<_, _>>()?;
-        samples.push(Matched { images, mask: of(image, key, &labels, masks)? });
+        let mask = match masks {
+            Masks::Folder { path, .. } => of(image, key, &labels, path)?,
+            Masks::All(file) => (*file).to_owned(),
+        };
+        samples.push(Matched { images, mask });
     }
     Ok(samples)
 }

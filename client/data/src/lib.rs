@@ -15,6 +15,7 @@ mod geotiff;
 mod guess;
 mod jpeg;
 mod open;
+mod polygons;
 mod presence;
 mod quicklook;
 mod raster;
@@ -33,10 +34,11 @@ pub use bandcheck::{
     BandReport, Finding, Moments, OpticalUnit, Rule, Scaling, Severity, check_bands, compare_moments,
 };
 pub use config::{
-    DatasetConfig, FileBand, Layout, OneOrMany, Reading, SplitBy, SplitConfig, Where, units_differ,
+    DatasetConfig, FileBand, Layout, OneOrMany, OtherValues, PolygonConfig, Reading, SplitBy, SplitConfig,
+    Where, units_differ,
 };
 pub use crop::{CropReport, Window, crop, crop_mask};
-pub use dataset::{Chunks, Dataset, Loaded, Valid, baseline_notes, choose_bands, description};
+pub use dataset::{Chunks, Dataset, Loaded, PolygonReport, Valid, baseline_notes, choose_bands, description};
 pub use error::DataError;
 pub use files::has_ending;
 pub use georeference::{Agreement, Difference, GeoReference, Grid, TOLERANCE as GRID_TOLERANCE};

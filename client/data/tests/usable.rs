@@ -86,3 +86,68 @@ fn whoever_reads_a_damaged_image_says_so_and_not_who_looks_for_tiles() {
         assert!(error.contains("image.tif"), "{error}");
     }
 }
+
+#[test]
+fn tiles_with_too_few_valid_pixels_are_passed_over_and_counted() {
+    // In each tile of 16 columns as many have data as its number in its row says.
+    let image = |x: usize, _: usize| u8::from(x % TILE < (x / TILE) % TILE);
+    let mask = |_, _| 1;
+    for (block, share) in [(48, 0.5), (16, 0.5), (200, 0.25), (48, 0.6), (48, 1e-9)] {
+        let folder = tempfile::tempdir().unwrap();
+        let files = [blocks(block, |pixels| pixels, image), blocks(64, |pixels| pixels, mask)];
+        let lines = format!("nodata = 0\nmin_valid_share = {share}");
+        let dataset = scene(folder.path(), &files[0], &files[1], TILE, &lines);
+        let across = SIDE / TILE;
+        let kept = (0..across).filter(|column| *column as f64 >= share * TILE as f64 && *column > 0).count();
+        let passed = across - 1 - kept;
+        let notes: Vec<&String> =
+            dataset.notes().iter().filter(|note| note.contains("passed over")).collect();
+        assert_eq!(dataset.len(Split::Train), kept * across, "blocks of {block}, {share}");
+        let said = format!(
+            "{} tiles were passed over: less than {share} of their pixels have data in every band (`min_valid_share`)",
+            passed * across
+        );
+        assert_eq!(notes, if passed > 0 { vec![&said] } else { vec![] });
+        // What is remembered says the same.
+        let remembered = tempfile::tempdir().unwrap();
+        for _ in 0..2 {
+            let again =
+                Dataset::open_with(folder.path(), &Limits::default(), Some(remembered.path())).unwrap();
+            assert_eq!(
+                (again.len(Split::Train), again.notes()),
+                (dataset.len(Split::Train), dataset.notes())
+            );
+        }
+    }
+}
+
+#[test]
+fn a_data_set_whose_tiles_are_all_passed_over_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let files =
+        [blocks(48, |pixels| pixels, |x, _| u8::from(x % 2 == 0)), blocks(64, |pixels| pixels, |_, _| 1)];
+    scene(folder.path(), &files[0], &files[1], TILE, "nodata = 0\nmin_valid_share = 0.5");
+    let path = folder.path().join("dataset.toml");
+    std::fs::write(&path, std::fs::read_to_string(&path).unwrap().replace("0.5", "0.6")).unwrap();
+    let said = Dataset::open(folder.path(), &Limits::default()).err().unwrap().to_string();
+    assert!(said.contains("no samples; 144 tiles were passed over: less than 0.6 of their pixels"), "{said}");
+}
+
+#[test]
+fn a_share_that_is_none_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for share in ["0.0", "-0.5", "1.5", "nan", "inf"] {
+        let text = format!(
+            "task = \"segmentation\"\nbands = [\"red\"]\nclasses = [\"a\", \"b\"]\nmin_valid_share = {share}\nlayout = {{ \
+             kind = \"scenes\", images = [\"a\"], masks = [\"b\"], tile = 16 }}\n"
+        );
+        std::fs::write(folder.path().join("dataset.toml"), &text).unwrap();
+        let said = Dataset::open(folder.path(), &Limits::default()).err().unwrap().to_string();
+        assert!(said.contains("`min_valid_share` must be above 0 and at most 1"), "{share}: {said}");
+        let whole = text.replace(&format!("= {share}"), "= 0.5").replace("scenes", "pairs");
+        let whole = whole.replace("[\"a\"], masks = [\"b\"], tile = 16", "\"a\", masks = \"b\"");
+        std::fs::write(folder.path().join("dataset.toml"), whole).unwrap();
+        let said = Dataset::open(folder.path(), &Limits::default()).err().unwrap().to_string();
+        assert!(said.contains("`min_valid_share` must be absent without `layout.tile`"), "{said}");
+    }
+}

@@ -9,10 +9,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
+use eosfed_common::counted::counted;
 use eosfed_common::outln;
 use eosfed_data::{
-    CropReport, Dataset, Format, Formats, Limits, Look, Proposal, Summary, UnusedFile, Window, crop,
-    crop_mask, formats, propose, quicklook, summarise_with,
+    CropReport, Dataset, Format, Formats, Limits, Look, PolygonReport, Proposal, Summary, UnusedFile, Window,
+    crop, crop_mask, formats, propose, quicklook, summarise_with,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -198,6 +199,9 @@ fn print_summary(dataset: &Dataset, summary: &Summary) {
     outln!("{}", dataset.path().display());
     outln!("samples from {}x{} to {}x{} pixels\n", low[0], low[1], high[0], high[1]);
     outln!("{}\n\n{}", classes(dataset, summary), bands(summary));
+    if let Some(PolygonReport { files, features, used, .. }) = &summary.polygons {
+        outln!("\npolygons: {used} of {features} features are used, of {}", counted(*files, "file"));
+    }
     outln!("\ninventory, as a data statement has it: {}", summary.inventory);
     for warning in &summary.warnings {
         outln!("\nwarning: {warning}");

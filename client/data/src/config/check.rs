@@ -7,8 +7,10 @@ use eosfed_common::model::{MAX_BANDS, Task};
 use eosfed_common::printable::{MAX_NAME, MAX_WORD, Printable};
 
 use super::pattern::{BAND, CLASS, Pattern};
+use super::polygons::one_for_all;
 use super::valid::ValidRule;
 use super::{DatasetConfig, FileBand, Layout, OneOrMany, Reading, SplitBy, SplitConfig};
+use crate::files::are_polygons;
 use crate::geotiff::{BaselineOffset, Complex};
 
 /// Broken rules as sentences.
@@ -30,10 +32,12 @@ pub(super) fn problems(config: &DatasetConfig) -> Vec<String> {
     let reading = config.reading();
     bands(&reading, &mut report);
     classes(config, &mut report);
+    polygons(config, &mut report);
     numbers(&reading, &mut report);
     let share = config.max_corrupt_share;
     report.rule((0.0..=1.0).contains(&share), "max_corrupt_share", "between 0 and 1", share);
     valid(&reading, &mut report);
+    min_valid_share(config, &mut report);
     split(config, &mut report);
     layout(config, &mut report);
     report.0
@@ -66,6 +70,12 @@ fn valid(reading: &Reading, report: &mut Report) {
     report.rule(reading.nodata.is_none(), "nodata", "absent beside `valid`, which can say it", "a number");
     let kept = reading.baseline_offset != Some(BaselineOffset::Remove);
     report.rule(kept, "baseline_offset", "`keep` or absent beside `valid`; write `offset`", "remove");
+}
+
+fn min_valid_share(config: &DatasetConfig, report: &mut Report) {
+    let Some(share) = config.min_valid_share else { return };
+    report.rule(share > 0.0 && share <= 1.0, "min_valid_share", "above 0 and at most 1", share);
+    report.rule(config.layout.tile().is_some(), "min_valid_share", "absent without `layout.tile`", share);
 }
 
 fn distinct(list: &[String]) -> bool {
@@ -145,6 +155,24 @@ fn classes(config: &DatasetConfig, report: &mut Report) {
     }
 }
 
+fn polygons(config: &DatasetConfig, report: &mut Report) {
+    let Some(polygons) = &config.polygons else { return };
+    let task = config.task;
+    let masks = matches!(task, Task::Segmentation | Task::ChangeDetection);
+    report.rule(masks, "polygons", "absent unless the labels are masks", task);
+    if let Err(error) = Printable::parse(&polygons.attribute, 1..=MAX_NAME) {
+        report.0.push(format!("`polygons.attribute`: {error}"));
+    }
+    let rule = format!("of {}", config.classes.join(", "));
+    let unknown = |name: &&String| !config.classes.contains(name);
+    if let Some(name) = polygons.values.values().find(unknown) {
+        report.rule(false, "polygons.values", &rule, name.escape_debug());
+    }
+    if let Some(name) = polygons.background.iter().find(unknown) {
+        report.rule(false, "polygons.background", &rule, name.escape_debug());
+    }
+}
+
 fn numbers(reading: &Reading, report: &mut Report) {
     let Reading { scale, offset, .. } = reading;
     report.rule(scale.is_finite() && *scale != 0.0, "scale", "a number other than 0", scale);
@@ -167,7 +195,16 @@ fn split(config: &DatasetConfig, report: &mut Report) {
     report.rule((0.0..=1.0).contains(&test), "split.test", "between 0 and 1", test);
     report.rule(validation + test <= 1.0, "split", "at most 1 in all", validation + test);
     let rule = "`digest` where a column of the table gives the part or the group";
-    report.rule(by != Some(SplitBy::Location) || config.divides(), "split.by", rule, "location");
+    for (method, word) in [(SplitBy::Location, "location"), (SplitBy::Class, "class")] {
+        report.rule(by != Some(method) || config.divides(), "split.by", rule, word);
+    }
+    let classes = matches!(config.task, Task::Classification | Task::Multilabel);
+    report.rule(
+        by != Some(SplitBy::Class) || classes,
+        "split.by",
+        "other than `class` where pixels have labels",
+        "class",
+    );
 }
 
 fn layout(config: &DatasetConfig, report: &mut Report) {
@@ -186,7 +223,9 @@ fn layout(config: &DatasetConfig, report: &mut Report) {
             let all = images.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
             report.rule(unique.len() == images.len(), "layout.images", "without repetition", all);
             let as_many = format!("{} files, one an image", images.len());
-            report.rule(images.len() == masks.len(), "layout.masks", &as_many, masks.len());
+            let one_for_all = masks.len() == 1 && are_polygons(&masks[0]);
+            let rule = format!("{as_many}; or one GeoJSON file for all");
+            report.rule(one_for_all || images.len() == masks.len(), "layout.masks", rule, masks.len());
             let after_rule = after.len() == if needs_after { images.len() } else { 0 };
             let rule = if needs_after { as_many } else { "absent but for change detection".to_owned() };
             report.rule(after_rule, "layout.after", rule, after.len());
@@ -241,6 +280,7 @@ fn patterns(
 ) {
     let all = images.list().iter().chain(after.iter().flat_map(|list| list.list())).map(String::as_str);
     let mut parsed = Vec::new();
+    let masks = masks.filter(|mask| !one_for_all(mask));
     for text in all.chain(masks) {
         match Pattern::parse(text) {
             Ok(pattern) => parsed.push((text, pattern)),

@@ -30,7 +30,7 @@ pub enum Layout {
         /// The same areas at the later date, in the same order (change detection).
         #[serde(default)]
         after: Vec<PathBuf>,
-        /// Their masks or target rasters, in the same order.
+        /// Their masks or target rasters, in the same order; GeoJSON files with polygons, or one such file for all.
         #[serde(alias = "targets")]
         masks: Vec<PathBuf>,
         /// Side of a tile in pixels.
@@ -44,7 +44,8 @@ pub enum Layout {
         images: OneOrMany,
         /// Folders of images at the later date (change detection).
         after: Option<OneOrMany>,
-        /// Folder of masks or target rasters, relative to `dataset.toml`.
+        /// Folder of masks, of GeoJSON files with polygons, or of target rasters, relative to `dataset.toml`; or one GeoJSON
+        /// file for all.
         #[serde(alias = "targets")]
         masks: PathBuf,
         /// Side in pixels of the tiles that the images are cut into; default: whole images.
@@ -64,7 +65,8 @@ pub enum Layout {
         images: OneOrMany,
         /// Patterns of the images at the later date (change detection).
         after: Option<OneOrMany>,
-        /// Pattern of the masks or target rasters (dense tasks).
+        /// Pattern of the masks, of GeoJSON files with polygons, or of target rasters (dense tasks); or one GeoJSON file for
+        /// all.
         #[serde(alias = "targets")]
         masks: Option<String>,
         /// The part whose equal values stay in one part of the data set.
@@ -90,8 +92,8 @@ pub enum Layout {
         images: OneOrMany,
         /// Columns with paths of images at the later date (change detection).
         after: Option<OneOrMany>,
-        /// Column with the class, the classes joined by `;` or as a list, or the path of the mask or target raster; a
-        /// path can be made of columns too.
+        /// Column with the class, the classes joined by `;` or as a list, or the path of the mask, of a GeoJSON file
+        /// with polygons, or of the target raster; a path can be made of columns too.
         #[serde(skip_serializing_if = "Option::is_none")]
         target: Option<String>,
         /// Instead of it, one column a class, in the order of `classes`, with 0 and 1 or shares (multilabel).
@@ -115,6 +117,18 @@ pub enum Layout {
         /// Distance between tiles in pixels; default: `tile`.
         stride: Option<u32>,
     },
+}
+
+impl Layout {
+    /// Side in pixels of the tiles that images are cut into.
+    #[must_use]
+    pub(crate) const fn tile(&self) -> Option<u32> {
+        match self {
+            Self::Folders { .. } => None,
+            Self::Scenes { tile, .. } => Some(*tile),
+            Self::Pairs { tile, .. } | Self::Pattern { tile, .. } | Self::Table { tile, .. } => *tile,
+        }
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]

@@ -4,6 +4,7 @@ mod check;
 mod file_band;
 mod layout;
 mod pattern;
+mod polygons;
 mod reading;
 mod unit;
 mod valid;
@@ -20,6 +21,8 @@ use serde::{Deserialize, Serialize};
 pub use file_band::FileBand;
 pub use layout::{Layout, OneOrMany, Where};
 pub(crate) use pattern::{BAND, CLASS, Parts, Pattern};
+pub(crate) use polygons::one_for_all;
+pub use polygons::{OtherValues, PolygonConfig};
 pub use reading::Reading;
 pub use unit::units_differ;
 pub(crate) use valid::ValidRule;
@@ -40,6 +43,10 @@ pub enum SplitBy {
     /// coordinates in an index or a table or by the georeference of its first image: the ground is divided into
     /// square cells, and the samples of a cell go to one part (everything else).
     Location,
+    /// The class of a sample: each class is divided for itself, so that each part has the shares of all classes, to within
+    /// one sample of a class; where there are several, the rarest class of a sample counts. Samples are drawn by a digest of
+    /// their keys; a new sample may move others (classification and multilabel).
+    Class,
 }
 
 /// How samples are divided into parts.
@@ -108,11 +115,20 @@ pub struct DatasetConfig {
     /// Value in the mask of each class, in order; default: 0, 1, 2, … Other values are unlabelled.
     #[schemars(extend("x-rule" = "one distinct value a class; only for masks"))]
     pub mask_values: Option<Vec<i64>>,
+    /// How polygons become masks, where `layout` names GeoJSON files in place of mask rasters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-rule" = "only for segmentation and change detection"))]
+    pub polygons: Option<PolygonConfig>,
     /// Which pixels count, by the stored numbers of quality bands: `SCL in [4, 5, 6, 7, 11]`, `QA_PIXEL bits 3-4 == 0 and
     /// CLP < 40`. The bands are of `bands`, and files that have them are not resampled but repeated.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-rule" = "conditions joined by `and`; not beside `nodata` or `baseline_offset = \"remove\"`"))]
     pub valid: Option<String>,
+    /// Least share of the pixels of a tile that have data in every band and count by `valid`; tiles with less are passed over, and
+    /// counted. Default: one pixel suffices.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-rule" = "above 0, at most 1; only beside `layout.tile`"))]
+    pub min_valid_share: Option<f64>,
     /// What complex numbers of images become, as radar processors write them before they are calibrated: the amplitude, or the
     /// amplitude in decibels; default: files with them are refused. `scale` and `offset` are applied to the result.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::read::ReadSample;
-use super::{Dataset, Label, Source};
+use super::{Dataset, Source};
 use crate::config::Layout;
 use crate::error::DataError;
 use crate::geotiff::Stated;
@@ -59,7 +59,7 @@ impl Dataset {
         match &self.entries[position as usize].source {
             Source::Files { images, label } => {
                 images.iter().flatten().for_each(|file| each(file));
-                if let Label::Raster(file) = label {
+                if let Some(file) = label.file() {
                     each(file);
                 }
             }

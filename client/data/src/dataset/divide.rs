@@ -34,14 +34,18 @@ impl Dataset {
     /// If a scene cannot be read, or the data set asks for a split by digest in which parts share pixels.
     pub(super) fn divide(&self, scenes: &[Named], tiling: Tiling) -> Result<Found, DataError> {
         let mut tiles: Vec<(usize, Corner)> = Vec::new();
+        let mut passed_over = 0;
         for (at, (_, scene)) in scenes.iter().enumerate() {
-            tiles.extend(self.usable(scene, tiling)?.into_iter().map(|tile| (at, tile)));
+            let usable = self.usable(scene, tiling)?;
+            passed_over += usable.passed_over;
+            tiles.extend(usable.corners.into_iter().map(|tile| (at, tile)));
         }
         let places: Vec<Place<'_>> =
             tiles.iter().map(|(at, corner)| Place { scene: &scenes[*at].0, corner: *corner }).collect();
         let by = self.config.split_by();
         let Assignment { parts, empty } = match by {
-            SplitBy::Digest => self.by_digest(&places, tiling),
+            // Tiles are not divided by class, which is refused before.
+            SplitBy::Digest | SplitBy::Class => self.by_digest(&places, tiling),
             SplitBy::Location => location::assign(&places, tiling, &self.config.split),
         };
         let mut placed: Vec<Placed> = tiles
@@ -51,8 +55,9 @@ impl Dataset {
             .collect();
         let planes = Planes::new(scenes);
         let mut notes: Vec<String> = empty.iter().map(|part| too_small(*part, tiling)).collect();
+        notes.extend(self.passed_over(passed_over));
         match by {
-            SplitBy::Digest => self.refuse_overlap(&placed, &planes, tiling)?,
+            SplitBy::Digest | SplitBy::Class => self.refuse_overlap(&placed, &planes, tiling)?,
             SplitBy::Location => notes.extend(leave_out_overlap(&mut placed, &planes, tiling)),
         }
         let entries = placed.iter().map(|Placed { scene, corner, part }| {

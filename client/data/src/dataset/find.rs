@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::tiles::{Tiling, tile};
+use super::usable::Usable;
 use super::{Dataset, Entry, Item, Label, Source};
 use crate::config::{Layout, OneOrMany, SplitBy, Where};
 use crate::error::DataError;
@@ -38,7 +39,7 @@ impl Dataset {
             Layout::Folders { root, deeper, index, place } => {
                 let root = base.join(root);
                 let mut items = self.folders(&root, *deeper, index.as_deref(), place.as_ref())?;
-                let notes = self.split_by_place(&mut items)?;
+                let notes = self.assign(&mut items)?;
                 Ok(Found { notes, ..Found::all(items.into_iter().map(whole).collect()) })
             }
             Layout::Pairs { images, after, masks, tile, stride } => {
@@ -60,15 +61,26 @@ impl Dataset {
                     images.iter().chain(after).chain(masks).map(|path| base.join(path)).collect();
                 self.check_links(named.iter().map(|file| (folder_of(base, file), file.as_path())))?;
                 let mut scenes = Vec::new();
-                for (at, (image, mask)) in images.iter().zip(masks).enumerate() {
+                for (at, image) in images.iter().enumerate() {
+                    // One file of polygons is for all.
+                    let mask = masks.get(at).unwrap_or(&masks[0]);
                     let dates = std::iter::once(image).chain(after.get(at));
                     let paths: Vec<_> = dates.map(|path| vec![base.join(path)]).collect();
-                    let scene = Arc::new(self.scene_files(&paths, &Label::Raster(base.join(mask)))?);
+                    let scene = Arc::new(self.scene_files(&paths, &Label::of_file(base.join(mask)))?);
                     scenes.push((image.to_string_lossy().into_owned(), scene));
                 }
                 self.divide(&scenes, Tiling::new(*tile, *stride))
             }
         }
+    }
+
+    /// Gives samples their parts, where these do not follow from single samples. Returns notes.
+    fn assign(&self, items: &mut [Item]) -> Result<Vec<String>, DataError> {
+        if self.config.split_by() == SplitBy::Class {
+            self.split_by_class(items);
+            return Ok(Vec::new());
+        }
+        self.split_by_place(items)
     }
 
     fn folders(
@@ -116,13 +128,18 @@ impl Dataset {
         let item = |files::Matched { images, mask }| {
             let key = images[0][0].file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
             let part = Split::of(&key, &self.config.split);
-            Item { key, part, position: None, images, label: Label::Raster(mask) }
+            Item { key, part, position: None, images, label: Label::of_file(mask) }
         };
-        let matched = files::matching(&folders, masks)?;
+        let all = files::are_polygons(masks);
+        let polygons = self.config.polygons.is_some();
+        let of_masks =
+            if all { files::Masks::All(masks) } else { files::Masks::Folder { path: masks, polygons } };
+        let matched = files::matching(&folders, &of_masks)?;
+        let folder = if all { folder_of(base, masks) } else { masks };
         for files::Matched { images, mask } in &matched {
             let images = images.iter().zip(&folders).flat_map(|(files, folders)| folders.iter().zip(files));
             let images = images.map(|(folder, file)| (folder.as_path(), file.as_path()));
-            self.check_links(images.chain([(masks, mask.as_path())]))?;
+            self.check_links(images.chain([(folder, mask.as_path())]))?;
         }
         Ok(matched.into_iter().map(item).collect())
     }
@@ -140,7 +157,7 @@ impl Dataset {
 
     fn whole_or_cut(&self, items: Vec<Item>, tiling: Option<Tiling>) -> Result<Found, DataError> {
         let mut items = items;
-        let notes = self.split_by_place(&mut items)?;
+        let mut notes = self.assign(&mut items)?;
         let Some(tiling) = tiling else {
             return Ok(Found { notes, ..Found::all(items.into_iter().map(whole).collect()) });
         };
@@ -148,16 +165,18 @@ impl Dataset {
             .par_iter()
             .map(|item| {
                 let scene = self.scene_files(&item.images, &item.label)?;
-                let corners = self.usable(&scene, tiling)?;
-                Ok::<_, DataError>((scene, corners))
+                let usable = self.usable(&scene, tiling)?;
+                Ok::<_, DataError>((scene, usable))
             })
             .collect();
         let mut entries = Vec::new();
         let mut broken = Vec::new();
+        let mut passed_over = 0;
         for (item, scene) in items.iter().zip(scenes) {
             match scene {
                 // All tiles of an image stay in one part.
-                Ok((scene, mut corners)) => {
+                Ok((scene, Usable { mut corners, passed_over: passed })) => {
+                    passed_over += passed;
                     let scene = Arc::new(scene);
                     corners.retain(|corner| tiling.takes(item.part, *corner));
                     let tile = |corner| tile(&item.key, item.part, &scene, corner, tiling);
@@ -167,6 +186,7 @@ impl Dataset {
             }
         }
         self.tolerable(&broken, items.len())?;
+        notes.extend(self.passed_over(passed_over));
         Ok(Found { broken, notes, ..Found::all(entries) })
     }
 }

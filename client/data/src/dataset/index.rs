@@ -12,12 +12,13 @@ use serde::{Deserialize, Serialize};
 use super::Dataset;
 use super::contradictions::Findings;
 use super::scene::SceneFiles;
-use super::tiles::{Corner, Tiling};
+use super::tiles::Tiling;
+use super::usable::Usable;
 use crate::error::DataError;
 use crate::files::stamp;
 
 /// Changes when it is decided in another way which tiles can be used.
-const FORMAT: &str = concat!("eosfed tiles 2 ", env!("CARGO_PKG_VERSION"));
+const FORMAT: &str = concat!("eosfed tiles 3 ", env!("CARGO_PKG_VERSION"));
 /// Most bytes of a file that is read.
 const MOST_BYTES: u64 = 256 << 20;
 
@@ -25,13 +26,13 @@ const MOST_BYTES: u64 = 256 << 20;
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TileIndex {
-    scenes: BTreeMap<String, Vec<Corner>>,
+    scenes: BTreeMap<String, Usable>,
     /// What is wrong with the data set as a whole, with a digest of what that depends on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     findings: Option<(String, Findings)>,
     /// The entries that this data set has asked for.
     #[serde(skip)]
-    asked: BTreeMap<String, Vec<Corner>>,
+    asked: BTreeMap<String, Usable>,
     #[serde(skip)]
     news: bool,
 }
@@ -82,8 +83,8 @@ impl Dataset {
         &self,
         scene: &SceneFiles,
         tiling: Tiling,
-        find: impl FnOnce() -> Result<Vec<Corner>, DataError>,
-    ) -> Result<Vec<Corner>, DataError> {
+        find: impl FnOnce() -> Result<Usable, DataError>,
+    ) -> Result<Usable, DataError> {
         let mut hasher = Hasher::default();
         let mut add = |bytes: &[u8]| {
             hasher.update(&(bytes.len() as u64).to_le_bytes());
@@ -101,8 +102,8 @@ impl Dataset {
         let key = hasher.finish().to_hex();
         let lock = || self.index.lock().unwrap_or_else(PoisonError::into_inner);
         let known = lock().scenes.get(&key).cloned();
-        let corners = known.map_or_else(find, Ok)?;
-        lock().asked.insert(key, corners.clone());
-        Ok(corners)
+        let usable = known.map_or_else(find, Ok)?;
+        lock().asked.insert(key, usable.clone());
+        Ok(usable)
     }
 }

@@ -47,7 +47,7 @@ impl Dataset {
 
     /// How images of one place come into one part.
     fn apart(&self) -> &'static str {
-        if self.config.divides() && self.config.split_by() == SplitBy::Digest {
+        if self.config.divides() && self.config.split_by() != SplitBy::Location {
             "write `by = \"location\"` under `[split]`, or give images of one place one `group` in a table or pattern"
         } else {
             "give images of one place to one part, or take those at its edge away"

@@ -21,12 +21,14 @@ mod overlap;
 mod patterns;
 mod place;
 mod places;
+mod polygons;
 mod read;
 mod readers;
 mod rows;
 mod scene;
 mod stack;
 mod statements;
+mod strata;
 mod table;
 mod template;
 mod tiles;
@@ -55,11 +57,14 @@ pub use choice::choose_bands;
 pub use chunks::Chunks;
 pub(crate) use imagery::ImageryRange;
 pub(crate) use leakage::EqualPixels;
+use polygons::PolygonFiles;
+pub use polygons::PolygonReport;
 pub(crate) use read::ReadSample;
 
 use crate::bandcheck::{BandReport, PixelSampler, Scaling, check_bands, check_sampled};
 use crate::config::DatasetConfig;
 use crate::error::DataError;
+use crate::files::are_polygons;
 use crate::geotiff::{Numbers, Stated};
 use crate::raster::Limits;
 use crate::sample::{IGNORE, Sample, Target};
@@ -96,6 +101,23 @@ enum Label {
     Class(usize),
     Classes(Vec<bool>),
     Raster(PathBuf),
+    /// A GeoJSON file.
+    Polygons(PathBuf),
+}
+
+impl Label {
+    /// A mask or target raster, or polygons, by the ending of the name.
+    fn of_file(path: PathBuf) -> Self {
+        if are_polygons(&path) { Self::Polygons(path) } else { Self::Raster(path) }
+    }
+
+    /// The file that it is read from.
+    fn file(&self) -> Option<&PathBuf> {
+        match self {
+            Self::Raster(path) | Self::Polygons(path) => Some(path),
+            Self::Class(_) | Self::Classes(_) => None,
+        }
+    }
 }
 
 enum Source {
@@ -127,6 +149,10 @@ pub struct Dataset {
     notes: Vec<String>,
     /// Opened files of scenes.
     readers: Arc<Readers>,
+    /// Files of polygons that have been read.
+    polygon_files: PolygonFiles,
+    /// What was found in them.
+    polygons: Option<PolygonReport>,
     /// The tiles of scenes that can be used.
     index: Mutex<TileIndex>,
 }
@@ -166,6 +192,8 @@ impl Dataset {
             broken: Vec::new(),
             notes: Vec::new(),
             readers: Arc::default(),
+            polygon_files: PolygonFiles::default(),
+            polygons: None,
             index: Mutex::new(TileIndex::default()),
         };
         let remembered = folder.map(|folder| dataset.index_file(folder));
@@ -182,9 +210,18 @@ impl Dataset {
         }
         found?;
         if dataset.entries.is_empty() {
-            return Err(DataError::unfit(&dataset.path, "the data set has no samples"));
+            return Err(dataset.without_samples());
         }
+        dataset.check_polygons()?;
         Ok(dataset)
+    }
+
+    fn without_samples(&self) -> DataError {
+        let polygons = "the data set has no samples: no pixel has both data and a label; compare the coordinates of polygons \
+                        and images by `ogrinfo -al -so` and `gdalinfo`";
+        let reason = if self.config.polygons.is_some() { polygons } else { "the data set has no samples" };
+        let all: Vec<&str> = std::iter::once(reason).chain(self.notes.iter().map(String::as_str)).collect();
+        DataError::unfit(&self.path, all.join("; "))
     }
 
     /// The path of its description.
@@ -197,6 +234,12 @@ impl Dataset {
     #[must_use]
     pub const fn config(&self) -> &DatasetConfig {
         &self.config
+    }
+
+    /// What was found in its files of polygons, if it has any.
+    #[must_use]
+    pub const fn polygons(&self) -> Option<&PolygonReport> {
+        self.polygons.as_ref()
     }
 
     /// Notes about its division into parts.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::{Dataset, Item, Label};
-use crate::config::{BAND, CLASS, Layout, OneOrMany, Parts, Pattern};
+use crate::config::{BAND, CLASS, Layout, OneOrMany, Parts, Pattern, one_for_all};
 use crate::error::DataError;
 use crate::files::images_below;
 use crate::split::Split;
@@ -19,6 +19,14 @@ struct Group {
     first: PathBuf,
 }
 
+/// Where masks are.
+enum Masks {
+    /// A file for each sample.
+    Each(Pattern),
+    /// One file of polygons for all.
+    All(PathBuf),
+}
+
 impl Dataset {
     /// The samples of a layout of patterns.
     pub(super) fn by_pattern(&self, base: &Path) -> Result<Vec<Item>, DataError> {
@@ -26,34 +34,40 @@ impl Dataset {
             return Ok(Vec::new());
         };
         let root = base.join(root);
-        let pattern = |text: &String| {
-            Pattern::parse(text).map_err(|rule| DataError::unfit(&self.path, format!("must be {rule}")))
+        let patterns = |list: &OneOrMany| {
+            list.list().iter().map(|text| self.pattern(text)).collect::<Result<Vec<_>, _>>()
         };
-        let patterns = |list: &OneOrMany| list.list().iter().map(pattern).collect::<Result<Vec<_>, _>>();
         let dates: Vec<Vec<Pattern>> =
             std::iter::once(images).chain(after).map(patterns).collect::<Result<_, _>>()?;
-        let masks = masks.as_ref().map(pattern).transpose()?;
+        let masks = masks.as_ref().map(|mask| self.masks(&root, mask)).transpose()?;
         let groups = self.groups(&root, &dates[0][0])?;
         let mut items = Vec::with_capacity(groups.len());
         for found in groups.values() {
             let images = dates.iter().map(|date| self.paths(&root, date, found)).collect::<Result<_, _>>()?;
             let label = match &masks {
-                Some(masks) => Label::Raster(existing(&root, masks, &found.parts, &found.first)?),
+                Some(Masks::Each(masks)) => {
+                    Label::of_file(existing(&root, masks, &found.parts, &found.first)?)
+                }
+                Some(Masks::All(file)) => Label::of_file(file.clone()),
                 None => Label::Class(self.class(found)?),
             };
             let values = found.parts.values().map(String::as_str).collect::<Vec<_>>();
             let key = values.join("/");
             let of = group.as_ref().and_then(|part| found.parts.get(part)).unwrap_or(&key);
             let item = Item { part: Split::of(of, &self.config.split), key, position: None, images, label };
-            let mask = match &item.label {
-                Label::Raster(path) => Some(path),
-                Label::Class(_) | Label::Classes(_) => None,
-            };
-            let files = item.images.iter().flatten().chain(mask);
+            let files = item.images.iter().flatten().chain(item.label.file());
             self.check_links(files.map(|file| (root.as_path(), file.as_path())))?;
             items.push(item);
         }
         Ok(items)
+    }
+
+    fn pattern(&self, text: &str) -> Result<Pattern, DataError> {
+        Pattern::parse(text).map_err(|rule| DataError::unfit(&self.path, format!("must be {rule}")))
+    }
+
+    fn masks(&self, root: &Path, text: &str) -> Result<Masks, DataError> {
+        if one_for_all(text) { Ok(Masks::All(root.join(text))) } else { self.pattern(text).map(Masks::Each) }
     }
 
     /// The samples by the values of their parts, other than the band.

@@ -7,6 +7,7 @@ use eosfed_common::model::Task;
 
 use super::grids::{Anchor, Header, Pair};
 use super::readers::WindowReader;
+use super::scene::Window;
 use super::{Dataset, Entry, IGNORE, Label, Sample, Source, Target};
 use crate::error::DataError;
 use crate::geotiff::Numbers;
@@ -96,6 +97,10 @@ impl Dataset {
             Label::Class(class) => Target::Class(*class),
             Label::Classes(classes) => Target::Classes(classes.clone()),
             Label::Raster(raster) => self.target(raster, path, &first, &mut notes)?,
+            Label::Polygons(file) => {
+                let whole = Window { corner: [0, 0], size: first.size };
+                Target::Mask(self.polygon_mask(file, path, &first.grid(), whole)?)
+            }
         };
         Ok(Scene { path: path.clone(), dates, target, notes })
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::grids::Header;
+use super::polygons::POLYGON_BLOCK;
 use super::read::Scene;
 use super::readers::{Opened, Readers, Stored, WindowReader};
 use super::stack::StackPlan;
@@ -34,11 +35,7 @@ pub(super) struct SceneFiles {
 impl SceneFiles {
     /// All files that it is read from.
     pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
-        let label = match &self.label {
-            Label::Raster(path) => Some(path),
-            Label::Class(_) | Label::Classes(_) => None,
-        };
-        self.images.iter().flatten().chain(label).map(PathBuf::as_path)
+        self.images.iter().flatten().chain(self.label.file()).map(PathBuf::as_path)
     }
 }
 
@@ -81,10 +78,17 @@ impl Dataset {
         let first = self.same_size(&stacks, images, &mut notes)?;
         let stored = stored.unwrap_or(Stored { complete: false, block: first.size });
         let mut label_block = first.size;
-        if let Label::Raster(path) = label {
-            let reader = self.open_label(path, usize::MAX)?;
-            label_block = reader.stored().block;
-            self.check_label(path, &reader.header(), &images[0][0], &first, &mut notes)?;
+        match label {
+            Label::Raster(path) => {
+                let reader = self.open_label(path, usize::MAX)?;
+                label_block = reader.stored().block;
+                self.check_label(path, &reader.header(), &images[0][0], &first, &mut notes)?;
+            }
+            Label::Polygons(path) => {
+                label_block = POLYGON_BLOCK;
+                self.polygons_for(path, &images[0][0], &first.grid())?;
+            }
+            Label::Class(_) | Label::Classes(_) => {}
         }
         Ok(SceneFiles {
             images: images.to_vec(),
@@ -145,6 +149,9 @@ impl Dataset {
             (Label::Class(class), _) => Ok(Target::Class(*class)),
             (Label::Classes(classes), _) => Ok(Target::Classes(classes.clone())),
             (Label::Raster(path), Some(reader)) => self.to_target(path, reader.window(corner, size)?),
+            (Label::Polygons(path), _) => self
+                .polygon_mask(path, &scene.images[0][0], &scene.grid, Window { corner, size })
+                .map(Target::Mask),
             (Label::Raster(path), None) => Err(DataError::file(path, "the label was not opened")),
         }
     }
@@ -160,7 +167,7 @@ impl Dataset {
         scene.stacks.iter().zip(&mut dates).for_each(|(plan, readers)| plan.choose(readers));
         let label = match &scene.label {
             Label::Raster(path) => Some(self.open_label(path, files)?),
-            Label::Class(_) | Label::Classes(_) => None,
+            Label::Class(_) | Label::Classes(_) | Label::Polygons(_) => None,
         };
         Ok(Opened { dates, label })
     }

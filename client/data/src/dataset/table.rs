@@ -51,10 +51,7 @@ impl Dataset {
             let wrong = |reason| DataError::file(&path, format!("{}: {reason}", row.place));
             let item = self.row(&root, &columns, &row).map_err(wrong)?;
             let Item { images, label, .. } = &item;
-            let target = match label {
-                Label::Raster(path) => Some(path),
-                Label::Class(_) | Label::Classes(_) => None,
-            };
+            let target = label.file();
             let files = images.iter().flatten().chain(target);
             for (date, files) in images.iter().enumerate() {
                 for (stack, file) in files.iter().enumerate() {
@@ -172,7 +169,7 @@ impl Dataset {
                 Err("the path of a mask or target raster must be given, found nothing".to_owned())
             }
             Task::Segmentation | Task::ChangeDetection | Task::Regression => {
-                Ok(Label::Raster(root.join(text)))
+                Ok(Label::of_file(root.join(text)))
             }
         }
     }

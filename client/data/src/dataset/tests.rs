@@ -507,7 +507,7 @@ fn which_tiles_can_be_used_is_remembered_until_a_file_changes() {
     let text = fs::read_to_string(&file).unwrap();
     let mut index: serde_json::Value = serde_json::from_str(&text).unwrap();
     let scenes = index["scenes"].as_object_mut().unwrap();
-    scenes.values_mut().for_each(|corners| drop(corners.as_array_mut().unwrap().pop()));
+    scenes.values_mut().for_each(|usable| drop(usable["corners"].as_array_mut().unwrap().pop()));
     fs::write(&file, index.to_string()).unwrap();
     assert_eq!((open().len(Split::Train), open().first_size(Split::Train)), (5, Some([32, 32])));
     let mask = raster(96, 96, 1, |_, y, x| ((y + x) % 2) as f32);

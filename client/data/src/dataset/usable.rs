@@ -5,35 +5,59 @@
 //! pixel has data, and there only until each tile has one.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::scene::{SceneFiles, Window};
 use super::tiles::{Corner, Tiling};
-use super::{Dataset, IGNORE, Label, Target};
+use super::{Dataset, IGNORE, Target};
 use crate::error::DataError;
 use crate::raster::Raster;
 
 /// Most values of a block that are in memory at once, where a file stores larger ones.
 const MOST_VALUES: usize = 16 << 20;
 
+/// The tiles of a scene.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Usable {
+    /// Those that can be used, row by row.
+    pub(super) corners: Vec<Corner>,
+    /// How many others have a labelled pixel, and one with data, but too few with data.
+    pub(super) passed_over: usize,
+}
+
 impl Dataset {
-    /// Tiles with at least one labelled pixel and at least one pixel that has data in every band, row by row.
+    /// Tiles with at least one labelled pixel, and with as many pixels that have data in every band as the data set asks for.
     /// Where an image cannot be read, its tiles count as having data, so that whoever reads them says why.
     ///
     /// # Errors
     /// If a part of the label cannot be read.
-    pub(super) fn usable(&self, scene: &SceneFiles, tiling: Tiling) -> Result<Vec<Corner>, DataError> {
+    pub(super) fn usable(&self, scene: &SceneFiles, tiling: Tiling) -> Result<Usable, DataError> {
         let [width, height] = scene.size;
         self.remembered(scene, tiling, || {
-            let labelled = self.labelled(scene, Tiles::new(tiling.corners(width, height), tiling.side))?;
-            Ok(self.with_data(scene, labelled).corners)
+            let all = Tiles::new(tiling.corners(width, height), tiling.side, 1);
+            let labelled = self.labelled(scene, all)?.corners;
+            let share = self.config.min_valid_share.unwrap_or_default();
+            let least = (share * (tiling.side * tiling.side) as f64).ceil().max(1.0) as usize;
+            Ok(self.with_data(scene, Tiles::new(labelled, tiling.side, least)))
         })
     }
 
+    /// A note about tiles of scenes that were passed over.
+    pub(super) fn passed_over(&self, count: usize) -> Option<String> {
+        let share = self.config.min_valid_share.filter(|_| count > 0)?;
+        Some(format!(
+            "{} passed over: less than {share} of their pixels have data in every band{} (`min_valid_share`)",
+            if count == 1 { "1 tile was".to_owned() } else { format!("{count} tiles were") },
+            self.valid.said()
+        ))
+    }
+
     fn labelled(&self, scene: &SceneFiles, tiles: Tiles) -> Result<Tiles, DataError> {
-        if !matches!(scene.label, Label::Raster(_)) {
+        if scene.label.file().is_none() {
             return Ok(tiles);
         }
         blocks(scene.size, scene.label_block, 1).par_iter().try_for_each(|block| {
@@ -44,9 +68,9 @@ impl Dataset {
         Ok(tiles.marked())
     }
 
-    fn with_data(&self, scene: &SceneFiles, tiles: Tiles) -> Tiles {
+    fn with_data(&self, scene: &SceneFiles, tiles: Tiles) -> Usable {
         if scene.stored.complete && self.valid.positions().is_empty() {
-            return tiles;
+            return Usable { corners: tiles.corners, passed_over: 0 };
         }
         let bands = self.config.bands.len() * scene.images.len();
         blocks(scene.size, scene.stored.block, bands).par_iter().for_each(|block| {
@@ -58,7 +82,8 @@ impl Dataset {
             let pixels = pixels.map_or_else(|_| vec![true; area(window)], |dates| self.counting(&dates));
             tiles.mark(touched, window, &pixels);
         });
-        tiles.marked()
+        let passed_over = tiles.begun();
+        Usable { corners: tiles.marked().corners, passed_over }
     }
 
     /// Whether each pixel has data in every band of every date, and counts.
@@ -105,28 +130,36 @@ fn blocks([width, height]: [usize; 2], [across, down]: [usize; 2], bands: usize)
     tops.flat_map(|top| (0..width).step_by(across).map(move |left| block(left, top))).collect()
 }
 
-/// Tiles of one side, row by row, of which some are marked.
+/// Tiles of one side, row by row. Those with so many pixels that are looked for are marked.
 struct Tiles {
     corners: Vec<Corner>,
     side: usize,
-    marks: Vec<AtomicBool>,
+    least: usize,
+    /// Pixels of each that have been found, until it is marked.
+    found: Vec<AtomicUsize>,
 }
 
 impl Tiles {
-    fn new(corners: Vec<Corner>, side: usize) -> Self {
-        let marks = corners.iter().map(|_| AtomicBool::new(false)).collect();
-        Self { corners, side, marks }
+    fn new(corners: Vec<Corner>, side: usize, least: usize) -> Self {
+        let found = corners.iter().map(|_| AtomicUsize::new(0)).collect();
+        Self { corners, side, least, found }
     }
 
     fn is_marked(&self, tile: usize) -> bool {
-        self.marks[tile].load(Ordering::Relaxed)
+        self.found[tile].load(Ordering::Relaxed) >= self.least
     }
 
     /// The marked tiles, none of them marked.
     fn marked(self) -> Self {
-        let Self { corners, side, marks } = self;
-        let kept = corners.into_iter().zip(marks).filter(|(_, mark)| mark.load(Ordering::Relaxed));
-        Self::new(kept.map(|(corner, _)| corner).collect(), side)
+        let marked = (0..self.corners.len()).filter(|tile| self.is_marked(*tile));
+        let corners = marked.map(|tile| self.corners[tile]).collect();
+        Self::new(corners, self.side, self.least)
+    }
+
+    /// How many tiles have a pixel and are not marked.
+    fn begun(&self) -> usize {
+        let some = |tile: &usize| self.found[*tile].load(Ordering::Relaxed) > 0 && !self.is_marked(*tile);
+        (0..self.corners.len()).filter(some).count()
     }
 
     /// The pixels that a tile has of a window, as ranges of its columns and of its rows; none if it has none.
@@ -152,13 +185,13 @@ impl Tiles {
         Some((Window { corner, size: [columns.len(), rows.len()] }, touched))
     }
 
-    /// Marks the tiles that have a pixel of a window that is true.
+    /// Adds the pixels of a window that are true to the tiles that have them. No pixel may be added twice.
     fn mark(&self, touched: impl Iterator<Item = usize>, window: Window, pixels: &[bool]) {
         for tile in touched.filter(|tile| !self.is_marked(*tile)) {
-            let Some([columns, mut rows]) = self.part(tile, window) else { continue };
-            if rows.any(|row| pixels[row * window.size[0]..][columns.clone()].contains(&true)) {
-                self.marks[tile].store(true, Ordering::Relaxed);
-            }
+            let Some([columns, rows]) = self.part(tile, window) else { continue };
+            let rows = rows.map(|row| &pixels[row * window.size[0]..][columns.clone()]);
+            let found = rows.flatten().filter(|pixel| **pixel).take(self.least).count();
+            self.found[tile].fetch_add(found, Ordering::Relaxed);
         }
     }
 }

@@ -75,6 +75,24 @@ impl Grid {
         self.system.is_some()
     }
 
+    /// The EPSG code of its reference system, if that has one.
+    #[must_use]
+    pub(crate) fn system_code(&self) -> Option<u16> {
+        self.system.as_ref()?.code()
+    }
+
+    /// Whether its pixels have positions in a reference system.
+    #[must_use]
+    pub(crate) const fn is_placed(&self) -> bool {
+        self.geotransform.is_some()
+    }
+
+    /// Column and row of a position, counted from the upper left corner of the upper left pixel.
+    #[must_use]
+    pub(crate) fn pixel_of(&self, position: [f64; 2]) -> Option<[f64; 2]> {
+        pixel(self.geotransform?, position)
+    }
+
     /// Compares another raster with this one: reference system, orientation and geotransform. Of rasters of
     /// different size, `other` may be the coarser one, and must cover the same ground to within one of its
     /// pixels. Properties that only one of them has are not compared: a PNG mask has no georeference.

@@ -102,7 +102,7 @@ impl ReferenceSystem {
     }
 
     /// The code that defines all of it.
-    fn code(&self) -> Option<u16> {
+    pub(super) fn code(&self) -> Option<u16> {
         let geographic = || {
             let model = self.code_of(MODEL_TYPE);
             let only = !self.0.contains_key(&PROJECTED_SYSTEM);

@@ -13,7 +13,7 @@ use serde::Serialize;
 pub use unused::UnusedFile;
 
 use crate::bandcheck::BandReport;
-use crate::dataset::{Dataset, EqualPixels};
+use crate::dataset::{Dataset, EqualPixels, PolygonReport};
 use crate::error::DataError;
 use crate::reasons::{Groups, ReasonGroup};
 use crate::sample::{IGNORE, Sample, Target};
@@ -42,6 +42,9 @@ pub struct Summary {
     pub band_check: Option<BandReport>,
     /// Smallest and largest sample, width by height.
     pub sizes: [[usize; 2]; 2],
+    /// How many features of polygon files are used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub polygons: Option<PolygonReport>,
     /// Digest of its description and of the names of its samples, each with its part.
     pub inventory: Digest,
     /// Samples that cannot be read, by what is wrong with them; for equal reasons once.
@@ -88,6 +91,7 @@ pub fn summarise_with(
         bands: Vec::new(),
         band_check: None,
         sizes: [[usize::MAX; 2], [0; 2]],
+        polygons: dataset.polygons().cloned(),
         inventory: dataset.inventory(),
         unreadable: Vec::new(),
         unused: unused::of(dataset)?,

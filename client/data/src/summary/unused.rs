@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::config::{Layout, OneOrMany};
 use crate::dataset::Dataset;
 use crate::error::DataError;
-use crate::files::{each_below, is_image};
+use crate::files::{are_polygons, each_below, is_image};
 
 /// Most files that are listed.
 const LISTED: usize = 100_000;
@@ -70,8 +70,13 @@ fn places(base: &Path, layout: &Layout) -> (Vec<PathBuf>, Vec<PathBuf>) {
         }
         Layout::Pairs { images, after, masks, .. } => {
             let dates = std::iter::once(images).chain(after).flat_map(OneOrMany::list);
-            let folders = dates.map(|folder| base.join(folder)).chain([base.join(masks)]);
-            (folders.collect(), Vec::new())
+            let folders = dates.map(|folder| base.join(folder));
+            let masks = base.join(masks);
+            if are_polygons(&masks) {
+                (folders.collect(), vec![masks])
+            } else {
+                (folders.chain([masks]).collect(), Vec::new())
+            }
         }
         Layout::Pattern { root, .. } => (vec![base.join(root)], Vec::new()),
         Layout::Table { file, root, .. } => (vec![base.join(root)], vec![base.join(file)]),
