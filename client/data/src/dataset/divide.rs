@@ -54,7 +54,9 @@ impl Dataset {
             .filter_map(|((scene, corner), part)| part.map(|part| Placed { scene, corner, part }))
             .collect();
         let planes = Planes::new(scenes);
-        let mut notes: Vec<String> = empty.iter().map(|part| too_small(*part, tiling)).collect();
+        // Without any tile, the size of the scenes is not the reason.
+        let small = empty.iter().filter(|_| !placed.is_empty());
+        let mut notes: Vec<String> = small.map(|part| too_small(*part, tiling)).collect();
         notes.extend(self.passed_over(passed_over));
         match by {
             SplitBy::Digest | SplitBy::Class => self.refuse_overlap(&placed, &planes, tiling)?,
