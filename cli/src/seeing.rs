@@ -42,7 +42,7 @@ fn show(overview: &Overview) {
         counted(*releases, "release")
     );
     if let Some(disk) = overview.disk {
-        outln!("disk          {} of {} free", print::bytes(disk.free), print::bytes(disk.total));
+        outln!("disk          {} of {} free", print::bytes(disk.free_bytes), print::bytes(disk.total_bytes));
     }
     for active in &overview.active {
         show_job(active);

@@ -114,7 +114,7 @@ fn show(storage: &StorageView, jobs: &[JobStorage]) {
         );
     }
     if let Some(disk) = storage.disk {
-        outln!("disk     {} of {} free", print::bytes(disk.free), print::bytes(disk.total));
+        outln!("disk     {} of {} free", print::bytes(disk.free_bytes), print::bytes(disk.total_bytes));
     }
     outln!("\n{}", retention(storage));
     show_pruned(&storage.next);
@@ -145,7 +145,7 @@ fn show_jobs(jobs: &[JobStorage]) {
 /// The limits in the settings, as a sentence.
 fn retention(storage: &StorageView) -> String {
     let age = storage
-        .keep_updates_for
+        .keep_updates_for_seconds
         .map_or_else(|| "for ever".to_owned(), |for_| format!("for {}", print::span(for_)));
     let size = storage.keep_updates_bytes.map(|most| format!(", at most {} of them", print::bytes(most)));
     format!("closed rounds keep their weights {age}{}", size.unwrap_or_default())

@@ -50,7 +50,7 @@ pub(crate) fn free_bytes(path: &Path) -> io::Result<u64> {
 pub(crate) fn room(path: &Path) -> io::Result<DiskView> {
     let stat = nix::sys::statvfs::statvfs(path)?;
     let bytes = |blocks: u64| blocks * stat.fragment_size();
-    Ok(DiskView { free: bytes(stat.blocks_available()), total: bytes(stat.blocks()) })
+    Ok(DiskView { free_bytes: bytes(stat.blocks_available()), total_bytes: bytes(stat.blocks()) })
 }
 
 /// The bytes and the number of the files in a folder. Files that vanish meanwhile do not count,

@@ -46,7 +46,8 @@ pub(super) fn lines(watched: &Watched, trouble: Option<&str>, columns: usize) ->
 
 fn heading(watched: &Watched) -> String {
     let overview = &watched.overview;
-    let disk = overview.disk.map(|disk| format!("; {} free", print::bytes(disk.free))).unwrap_or_default();
+    let disk =
+        overview.disk.map(|disk| format!("; {} free", print::bytes(disk.free_bytes))).unwrap_or_default();
     format!(
         "{}  {} of {} online; jobs: {} running, {} paused{disk}",
         overview.at,

@@ -138,7 +138,10 @@ pub enum ProblemKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DiskView {
     /// Bytes that the coordinator may still write.
-    pub free: u64,
+    // Coordinators of before call it and the next one so.
+    #[serde(alias = "free")]
+    pub free_bytes: u64,
     /// Bytes in all.
-    pub total: u64,
+    #[serde(alias = "total")]
+    pub total_bytes: u64,
 }

@@ -30,7 +30,9 @@ pub struct StorageView {
     /// How many more such jobs there are.
     pub more_jobs: u32,
     /// For how many seconds closed rounds keep their weights; absent: for ever.
-    pub keep_updates_for: Option<u64>,
+    // Coordinators of before call it so.
+    #[serde(alias = "keep_updates_for")]
+    pub keep_updates_for_seconds: Option<u64>,
     /// Most bytes that closed rounds keep; absent: any number.
     pub keep_updates_bytes: Option<u64>,
     /// What the next look at retention gives up.

@@ -89,8 +89,8 @@ fn disk_tile(disk: Option<&DiskView>, overview: &Overview) -> Tile {
     let low = overview.problems.iter().any(|problem| problem.kind == ProblemKind::DiskLow);
     Tile {
         name: "Disk free",
-        value: disk.map_or_else(|| "not known".to_owned(), |disk| bytes(disk.free)),
-        note: html! { @if let Some(disk) = disk { "of " (bytes(disk.total)) } },
+        value: disk.map_or_else(|| "not known".to_owned(), |disk| bytes(disk.free_bytes)),
+        note: html! { @if let Some(disk) = disk { "of " (bytes(disk.total_bytes)) } },
         href: Some(path::STORAGE),
         tone: if low { Tone::Bad } else { Tone::Calm },
     }

@@ -35,7 +35,7 @@ pub fn storage(shell: &Shell, page: &StoragePage<'_>) -> String {
         (heading(&html! { "Storage" }, &html! {}, &html! {}))
         (panel("disk", "Disk", &facts(&[
             ("State folder", html! { code.long { (said(page.folder)) } }),
-            ("Free", maybe(*disk, |disk| html! { (bytes(disk.free)) " of " (bytes(disk.total)) })),
+            ("Free", maybe(*disk, |disk| html! { (bytes(disk.free_bytes)) " of " (bytes(disk.total_bytes)) })),
             ("Used", maybe(*disk, used)),
             ("Records and ledger", maybe(*store_bytes, |size| html! { (bytes(size)) })),
             ("Events in the ledger", html! { (count(*events)) }),
@@ -50,8 +50,8 @@ pub fn storage(shell: &Shell, page: &StoragePage<'_>) -> String {
 }
 
 fn used(disk: DiskView) -> Markup {
-    let used = disk.total.saturating_sub(disk.free);
-    html! { (progress("Disk used, in MB", used / 1_000_000, disk.total / 1_000_000)) " MB" }
+    let used = disk.total_bytes.saturating_sub(disk.free_bytes);
+    html! { (progress("Disk used, in MB", used / 1_000_000, disk.total_bytes / 1_000_000)) " MB" }
 }
 
 fn found(backups: &BackupsView) -> Markup {
@@ -89,7 +89,7 @@ fn row(what: Markup, files: u64, size: u64, oldest: Markup) -> Vec<Markup> {
 }
 
 fn jobs(storage: &StorageView, pager: &Pager) -> Markup {
-    let kept_for = storage.keep_updates_for.map(|seconds| span(Duration::from_secs(seconds)));
+    let kept_for = storage.keep_updates_for_seconds.map(|seconds| span(Duration::from_secs(seconds)));
     let most = storage.keep_updates_bytes.map(bytes);
     let rows: Vec<_> = storage.jobs.iter().map(|one| job(one, storage)).collect();
     let columns = [

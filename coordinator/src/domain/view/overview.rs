@@ -135,13 +135,13 @@ fn problem(kind: ProblemKind, about: &str, message: impl Into<String>) -> Proble
 }
 
 fn disk_problem(disk: DiskView) -> Option<Problem> {
-    if disk.free >= disk.total / DISK_LOW {
+    if disk.free_bytes >= disk.total_bytes / DISK_LOW {
         return None;
     }
     let message = format!(
         "{} MB of {} MB are free, less than a tenth; a coordinator whose disk is full stores nothing",
-        disk.free / 1_000_000,
-        disk.total / 1_000_000
+        disk.free_bytes / 1_000_000,
+        disk.total_bytes / 1_000_000
     );
     Some(problem(ProblemKind::DiskLow, "disk of the state folder", message))
 }
@@ -239,7 +239,7 @@ mod tests {
     use crate::testing::{NOW, ONE_SHOT, enrolled, name, submit, token};
 
     fn around(now: Timestamp, free: u64) -> Surroundings {
-        let disk = Some(DiskView { free, total: 1000 });
+        let disk = Some(DiskView { free_bytes: free, total_bytes: 1000 });
         Surroundings { now, started_at: NOW, version: "0.1.0".to_owned(), disk }
     }
 

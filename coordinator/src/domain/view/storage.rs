@@ -74,7 +74,7 @@ pub fn storage(
         kinds,
         jobs,
         more_jobs: u32::try_from(more_jobs).unwrap_or(u32::MAX),
-        keep_updates_for: limits.keep_for.map(|keep_for| keep_for.as_secs()),
+        keep_updates_for_seconds: limits.keep_for.map(|keep_for| keep_for.as_secs()),
         keep_updates_bytes: limits.most_bytes,
         next: PruneView { dry_run: true, ..prune(&state.due(limits, now)) },
         events: stored.events,
