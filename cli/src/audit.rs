@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::counted::counted;
+use eosfed_common::files::folder_of;
 use eosfed_common::ledger::{EventRef, Verified, Verifier};
 use eosfed_common::outln;
 use eosfed_proto::v1;
@@ -167,10 +168,8 @@ async fn export(
         .await?;
         return Ok(());
     }
-    let folder =
-        file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let name = || format!("cannot write {}", file.display());
-    let mut partial = tempfile::NamedTempFile::new_in(folder).with_context(name)?;
+    let mut partial = tempfile::NamedTempFile::new_in(folder_of(file)).with_context(name)?;
     let bar = bar("exporting");
     let events = {
         let mut writer = BufWriter::new(&mut partial);

@@ -6,6 +6,12 @@ use std::path::Path;
 
 use crate::digest::{Digest, Hasher};
 
+/// The folder of a file: its parent, or `.` for a name alone.
+#[must_use]
+pub fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
+}
+
 /// Writes a file atomically: a temporary file beside it is synced and renamed. Only the owner can read it.
 ///
 /// # Errors
@@ -35,7 +41,7 @@ pub(crate) fn atomically(
     path: &Path,
     fill: impl FnOnce(&mut tempfile::NamedTempFile) -> io::Result<()>,
 ) -> io::Result<()> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let folder = folder_of(path);
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     fill(&mut file)?;
     file.as_file().sync_all()?;
@@ -46,6 +52,14 @@ pub(crate) fn atomically(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_has_a_folder() {
+        let of = |file: &str| folder_of(Path::new(file)).to_owned();
+        assert_eq!((of("a.tif"), of("")), (".".into(), ".".into()));
+        assert_eq!((of("maps/a.tif"), of("/a.tif"), of("/")), ("maps".into(), "/".into(), ".".into()));
+        assert_eq!((of("./a.tif"), of("../a.tif")), (".".into(), "..".into()));
+    }
 
     #[test]
     fn a_write_that_fails_leaves_the_old_file() {
