@@ -1,6 +1,7 @@
 //! The documents that `--output json` prints, each with the commands that print it. What is not in the
 //! table below cannot be printed as JSON; `docs/reference/schemas` is made from the table.
 
+mod curves;
 mod explained;
 
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize as _, Serialize};
 use serde_json::{Map, Value};
 
+pub(super) use curves::{CurveInRound, CurvesAcross, DrawnCurves, DrawnPoint, InstitutionCurve, RoundMean};
 pub(super) use explained::{ExplainedInstitution, ExplainedRound, Explanation};
 
 /// A value that a command prints with `--output json`.
@@ -147,6 +149,9 @@ pub(super) struct PlottedJob<'a> {
     pub(super) job: JobId,
     /// The PNG file.
     pub(super) file: &'a Path,
+    /// The numbers in it. Absent for an evaluation, whose scores `job show` has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) curves: Option<DrawnCurves>,
 }
 
 /// The head that a job has trained was downloaded.

@@ -9,12 +9,14 @@ use eosfed_common::files::write_atomically;
 use eosfed_common::head::{HeadFile, HeadOver, MAX_HEAD_BYTES};
 use eosfed_common::outln;
 use eosfed_common::plan::JobKind;
+use eosfed_common::stdout::{print_note, print_warning};
 use eosfed_common::view::{JobView, TrainedHeadView};
 use eosfed_common::weights::{Signature, WeightsFile};
 
 use super::arguments::Output;
 use super::connection::Connection;
 use super::document::PulledHead;
+use super::tie::{self, Kept, Tie};
 use super::{fetch, print, query};
 
 /// The head that a job has trained.
@@ -95,7 +97,8 @@ pub(super) struct PruneSelection {
     pub(super) note: String,
 }
 
-/// The specialists with the largest weights in a job's head.
+/// The specialists with the largest weights in a job's head. Of those with equal weights, the ones without which the head
+/// is worst, by an ablation of that head that was handed in for its release.
 pub(super) async fn strongest(
     connection: &mut Connection,
     job: &JobView,
@@ -107,17 +110,28 @@ pub(super) async fn strongest(
     let path = folder.path().join(HeadFile::WEIGHTS);
     fetch::blob(connection, trained.weights, &path).await?;
     let learned = selection(&path, &head.signature())?;
-    let places = head
+    let strongest = head
         .strongest(learned.as_deref(), keep)
         .map_err(|reason| anyhow::anyhow!("job {}: {reason}", job.id))?;
+    let release = query::release(connection, Some(head.release.0)).await?;
+    let Kept { places, tie } = tie::kept(&strongest, &head, learned.as_deref().unwrap_or_default(), &release);
+    match &tie {
+        Tie::None => {}
+        Tie::Ablation(words) => print_note(format_args!("{}", print::printable(words))),
+        Tie::Order(words) => print_warning(format_args!("{}", print::printable(words))),
+    }
     let mut digests: Vec<String> = places
         .iter()
         .filter_map(|place| head.encoders[*place].weights)
         .map(|digest| digest.to_string())
         .collect();
     digests.dedup();
-    let release = query::release(connection, Some(head.release.0)).await?.manifest;
-    let note = note(job, trained, &release, &digests);
+    let mut note = note(job, trained, &release.manifest, &digests);
+    note.push_str(match tie {
+        Tie::None => "",
+        Tie::Ablation(_) => "; equal weights told apart by an ablation",
+        Tie::Order(_) => "; equal weights told apart by their order in the head",
+    });
     Ok(PruneSelection { specialists: digests, note })
 }
 

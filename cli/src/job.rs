@@ -68,11 +68,16 @@ pub(super) async fn run(
         }
         Job::Plot { job, file } => {
             let whole = query::whole_job(connection, &job.job, 0, true).await?;
-            plot::plot(&whole, file)?;
-            let job = whole.job;
+            let curves = plot::plot(&whole, file)?;
+            let job = whole.job.id;
             match output {
-                Output::Json => print::json(&PlottedJob { job: job.id, file })?,
-                Output::Table => outln!("the chart of job {} is in {}", job.id, file.display()),
+                Output::Json => print::json(&PlottedJob { job, file, curves })?,
+                Output::Table => {
+                    outln!("the chart of job {job} is in {}", file.display());
+                    if let Some(curves) = &curves {
+                        outln!("{}", plot::note(curves));
+                    }
+                }
             }
         }
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use eosfed_common::card::{Energy, EnergySource};
 use eosfed_common::clock::{Clock as _, SystemClock, Timestamp};
 use eosfed_common::finite::Finite;
+use eosfed_common::metric::MAIN;
 use eosfed_common::outln;
 use eosfed_common::printable::is_printable;
 use eosfed_common::printed;
@@ -73,19 +74,11 @@ pub(super) fn bytes(bytes: u64) -> String {
     indicatif::DecimalBytes(bytes).to_string()
 }
 
-/// The main metrics, the most important one first.
-const MAIN_METRICS: [&str; 6] = ["map", "rmse", "r2", "miou", "macro_f1", "accuracy"];
-
-/// The most important of the given metrics.
-pub(super) fn main_metric(metrics: &BTreeMap<String, Finite>) -> Option<&'static str> {
-    MAIN_METRICS.into_iter().find(|name| metrics.contains_key(*name))
-}
-
 /// The main scores as text, with their intervals and the number of samples, and a word if they are of the part
 /// that also chooses the epoch: `miou 0.810 [0.740, 0.870], n = 52`.
 pub(super) fn scores(metrics: &BTreeMap<String, Finite>, scoring: Option<&Scoring>) -> String {
     let shown = |name: &&str| Some(format!("{name} {}", Scoring::shown(scoring, name, *metrics.get(*name)?)));
-    let mut shown: Vec<String> = MAIN_METRICS.iter().filter_map(shown).collect();
+    let mut shown: Vec<String> = MAIN.iter().filter_map(shown).collect();
     if shown.is_empty() {
         return "–".to_owned();
     }

@@ -82,6 +82,14 @@ struct Pruned {
     metric: String,
     before: Side,
     after: Side,
+    /// Absent where weights differed, and from trainers of before.
+    #[serde(default)]
+    tie: Option<PrunedTie>,
+}
+
+#[derive(Deserialize)]
+struct PrunedTie {
+    broken_by: String,
 }
 
 #[derive(Deserialize)]
@@ -107,9 +115,10 @@ impl Pruned {
     }
 
     fn note(&self) -> String {
-        let Self { release, metric, before, after } = self;
+        let Self { release, metric, before, after, tie } = self;
+        let tie = tie.as_ref().map(|tie| format!("; equal weights told apart by {}", tie.broken_by));
         format!(
-            "release {release} pruned from {} to {}: {metric} {:.3} to {:.3}, {} to {}, {:.1} to {:.1} ms a sample",
+            "release {release} pruned from {} to {}: {metric} {:.3} to {:.3}, {} to {}, {:.1} to {:.1} ms a sample{}",
             before.encoders.len(),
             counted(after.encoders.len(), "specialist"),
             before.score,
@@ -117,7 +126,8 @@ impl Pruned {
             print::bytes(before.bytes),
             print::bytes(after.bytes),
             before.milliseconds,
-            after.milliseconds
+            after.milliseconds,
+            tie.unwrap_or_default()
         )
     }
 }
@@ -227,4 +237,26 @@ async fn fetch(connection: &Connection, card: &Card, folder: &Path) -> anyhow::R
 fn write<T: Serialize>(path: &Path, value: &T) -> anyhow::Result<()> {
     let text = serde_json::to_vec_pretty(value)?;
     write_atomically(path, &text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_note_of_a_pruned_release_says_what_told_equal_weights_apart() {
+        let side = |encoders: &[&str], score| json!({ "encoders": encoders, "bytes": 1_000, "head_parameters": 9, "milliseconds": 2.0, "score": score });
+        let mut json = json!({
+            "release": 3, "metric": "miou", "before": side(&["a@1", "b@1"], 0.8), "after": side(&["b@1"], 0.7),
+        });
+        let selection =
+            |json: &serde_json::Value| serde_json::from_value::<Pruned>(json.clone()).unwrap().selection();
+        assert!(selection(&json).note.ends_with("2.0 to 2.0 ms a sample"), "{}", selection(&json).note);
+        json["tie"] = json!({ "encoders": [], "broken_by": "ablation", "part": "test", "samples": 9 });
+        let PruneSelection { specialists, note } = selection(&json);
+        assert_eq!(specialists, ["b@1"]);
+        assert!(note.ends_with("; equal weights told apart by ablation"), "{note}");
+    }
 }

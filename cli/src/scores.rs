@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use eosfed_common::ids::InstitutionName;
+use eosfed_common::metric::main_of;
 use eosfed_common::view::{ParticipantState, ParticipantView, RoundKind, RoundView, WholeJob};
 use eosfed_plot::heat_map;
 
@@ -52,7 +53,7 @@ pub(super) fn plot(whole: &WholeJob, path: &Path) -> anyhow::Result<()> {
     let rounds = rounds(whole);
     let institutions = institutions(whole);
     let told = rounds.iter().flat_map(|(_, round)| round.participants.values());
-    let metric = told.into_iter().find_map(|one| print::main_metric(&one.metrics));
+    let metric = told.into_iter().find_map(|one| main_of(&one.metrics));
     let metric = metric.with_context(|| format!("job {} has no scores to draw yet", whole.job.id))?;
     let value = |round: &RoundView, name: &InstitutionName| {
         round.participants.get(name).and_then(|one| one.metrics.get(metric)).map(|value| value.get())

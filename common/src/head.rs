@@ -3,6 +3,7 @@
 
 mod over;
 mod statistics_from;
+mod strongest;
 
 use std::collections::BTreeMap;
 
@@ -23,6 +24,7 @@ use crate::weights::Signature;
 pub use crate::imagery::Imagery;
 pub use over::{HeadError, HeadOver};
 pub use statistics_from::StatisticsFrom;
+pub use strongest::{EQUAL_WEIGHTS, Strongest};
 
 /// Largest document that describes a head and its release, in bytes.
 pub const MAX_HEAD_BYTES: usize = 2 << 20;
@@ -290,43 +292,12 @@ impl HeadFile {
     /// Name of the tensor with the learned weights of a selection, one number for each encoder.
     pub const SELECTION: &'static str = "select.weight";
 
-    /// Positions, in ascending order, of the `keep` encoders with the largest learned weights.
-    ///
-    /// # Errors
-    /// If the head has no learned selection, or fewer encoders than `keep`. A sentence with the rule and the
-    /// value found.
-    pub fn strongest(&self, learned: Option<&[f32]>, keep: usize) -> Result<Vec<usize>, String> {
-        let strength: fn(f32) -> f32 = match self.composition.selection {
-            // A factor of maps counts by its magnitude.
-            Selection::Smooth { scale: true, .. } => f32::abs,
-            Selection::All | Selection::TopK { .. } | Selection::Smooth { .. } => |weight| weight,
-        };
-        let Some(learned) = learned else {
-            return Err(
-                "the head has no learned selection; train one with `--select smooth` or `--select top-K` \
-                        (in plans: `head.composition.selection`)"
-                    .to_owned(),
-            );
-        };
-        let count = self.encoders.len();
-        if !(1..=count).contains(&keep) {
-            return Err(format!(
-                "the number of encoders to keep must be between 1 and {count}, found `{keep}`"
-            ));
-        }
-        let mut order: Vec<usize> = (0..count.min(learned.len())).collect();
-        order.sort_by(|a, b| strength(learned[*b]).total_cmp(&strength(learned[*a])));
-        order.truncate(keep);
-        order.sort_unstable();
-        Ok(order)
-    }
-
     /// The learned weight of each encoder, with the encoder's name. Where the weight is a sigmoid, its value is
     /// given. There are none for another number of weights than encoders.
     #[must_use]
     pub fn selection_weights(&self, learned: &[f32]) -> Vec<(&str, f32)> {
         let weight: fn(f32) -> f32 = match self.composition.selection {
-            Selection::Smooth { scale: false, .. } => |learned| 1.0 / (1.0 + (-learned).exp()),
+            Selection::Smooth { scale: false, .. } => strongest::sigmoid,
             Selection::All | Selection::TopK { .. } | Selection::Smooth { scale: true, .. } => {
                 |learned| learned
             }
@@ -383,7 +354,7 @@ mod tests {
     use super::*;
     use crate::plan::JobSpec;
 
-    fn head(selection: &str) -> HeadFile {
+    pub(super) fn head(selection: &str) -> HeadFile {
         let encoder = serde_json::json!({
             "name": "a", "backbone": "convnextv2_atto", "weights": null, "random_seed": 1, "normalisation": [],
             "sources": []
@@ -460,17 +431,9 @@ mod tests {
     }
 
     #[test]
-    fn the_strongest_encoders_have_the_largest_weights() {
+    fn the_weights_of_a_selection_are_shown_with_names() {
         let learned = [-3.0, 0.5, 1.0];
         let smooth = head(r#"{"kind":"smooth","penalty":0.1,"scale":false}"#);
-        assert_eq!(smooth.strongest(Some(&learned), 2), Ok(vec![1, 2]));
-        let scaled = head(r#"{"kind":"smooth","penalty":0.1,"scale":true}"#);
-        assert_eq!(scaled.strongest(Some(&learned), 2), Ok(vec![0, 2]));
-        assert_eq!(head(r#"{"kind":"top_k","k":1,"scale":false}"#).strongest(Some(&learned), 1), Ok(vec![2]));
-        for keep in [0, 4] {
-            assert!(smooth.strongest(Some(&learned), keep).unwrap_err().contains(&format!("found `{keep}`")));
-        }
-        assert!(smooth.strongest(None, 1).unwrap_err().contains("no learned selection"));
         let weights: Vec<f32> =
             smooth.selection_weights(&learned).iter().map(|(_, weight)| *weight).collect();
         assert!(weights.iter().all(|weight| (0.0..=1.0).contains(weight)) || learned == weights.as_slice());

@@ -1,6 +1,7 @@
 //! The metrics that trainers report: the one table of their names, ranges and directions. A metric that
 //! is not in the table has no meaning to anybody, so it is neither sent nor admitted.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 /// Largest magnitude of a metric without a bound of its own: far above what is plausible, and small
@@ -60,6 +61,15 @@ pub const METRICS: [Metric; 10] = [
     Metric { least: -MAX_MAGNITUDE, ..score("r2") },
     Metric { least: -ROUNDING, ..error(LOSS) },
 ];
+
+/// The metrics that say most, the most important one first.
+pub const MAIN: [&str; 6] = ["map", "rmse", "r2", "miou", "macro_f1", "accuracy"];
+
+/// The most important of the given metrics.
+#[must_use]
+pub fn main_of<T>(metrics: &BTreeMap<String, T>) -> Option<&'static str> {
+    MAIN.into_iter().find(|name| metrics.contains_key(*name))
+}
 
 /// Why a metric is not admitted.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -161,6 +171,29 @@ mod tests {
         ] {
             let said = check(name, value).unwrap_err().to_string();
             assert!(said.contains(name) && said.contains(&format!("`{value:?}`")), "{said}");
+        }
+    }
+
+    #[test]
+    fn the_main_metric_of_a_task_is_the_first_that_is_there() {
+        use crate::model::Task;
+
+        assert!(MAIN.iter().all(|name| Metric::named(name).is_some()));
+        let of = |names: &[&str]| main_of(&names.iter().map(|name| ((*name).to_owned(), 0.5)).collect());
+        assert_eq!(
+            (of(&["accuracy", "miou", "iou/water"]), of(&["loss"]), of(&[])),
+            (Some("miou"), None, None)
+        );
+        // Each task reports its own main metric beside others, and that one is found.
+        for (task, others) in [
+            (Task::Classification, &["accuracy"][..]),
+            (Task::Multilabel, &["macro_f1"]),
+            (Task::Segmentation, &["accuracy"]),
+            (Task::Regression, &["mae", "r2"]),
+        ] {
+            let mut names = others.to_vec();
+            names.push(task.main_metric());
+            assert_eq!(of(&names), Some(task.main_metric()));
         }
     }
 

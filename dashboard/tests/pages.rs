@@ -359,6 +359,23 @@ fn a_round_says_who_is_queued_and_behind_what() {
 }
 
 #[test]
+fn a_round_has_curves_of_losses_and_of_the_scores_that_were_told() {
+    let (mut round, job) = (fixtures::round(3, 2, ""), fixtures::job(3));
+    let text = |round: &RoundView| page::round(&shell(), &RoundPage { job: &job, round, from: 0 });
+    let told = text(&round);
+    html::check(&told).unwrap();
+    let number = round.index + 1;
+    let [loss, scores] =
+        ["Training loss", "macro_f1 on own validation parts"].map(|y| format!("{y} in round {number}"));
+    assert!(told.contains(&loss) && told.contains(&scores), "{told}");
+    for one in round.participants.values_mut() {
+        one.curve.iter_mut().for_each(|point| point.metrics.clear());
+    }
+    let silent = text(&round);
+    assert!(silent.contains(&loss) && !silent.contains("own validation parts"), "{silent}");
+}
+
+#[test]
 fn a_round_says_who_does_not_count_and_why() {
     let text = page::round(
         &shell(),

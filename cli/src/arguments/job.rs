@@ -114,6 +114,10 @@ Examples:
         folder: PathBuf,
     },
     /// Draw a job's training curves, or the scores of an evaluation, as a PNG
+    ///
+    /// Above, the training loss of each institution; below, the score of its own validation part after each epoch, and
+    /// for jobs of rounds the mean of these scores before each aggregation. Institutions whose policy keeps scores back
+    /// have no line below. `--output json` prints the numbers.
     Plot {
         /// The job
         #[command(flatten)]

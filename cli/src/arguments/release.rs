@@ -23,8 +23,10 @@ pub enum Release {
     ///
     /// `--from`: `eosfed-trainer ensemble prune` chooses them by a head with a learned selection, and
     /// measures size, speed and score before and after. `--from-job`: a downstream job with a learned
-    /// selection chooses them, and no imagery is needed; download its head to measure. The old release
-    /// and the heads over it do not change.
+    /// selection chooses them, and no imagery is needed; download its head to measure. Of specialists with equal
+    /// weights (they differ by at most 1 % of the largest), those are kept without which the head is worst, by an
+    /// ablation of it that was handed in (`eosfed release ablation`); without one, the larger weight and then the order
+    /// in the head decide, and the command says so. The old release and the heads over it do not change.
     Prune {
         /// Source of the choice
         #[command(flatten)]

@@ -6,15 +6,17 @@
 mod common;
 
 use std::fs;
+use std::path::Path;
 
 use common::{fitted, options, release, scene};
 use eosfed_common::card::ReleaseManifest;
 use eosfed_common::head::HeadFile;
 use eosfed_common::ids::ReleaseNumber;
 use eosfed_common::model::{Composition, FeatureNorm, Fusion, Method, Selection};
+use eosfed_common::weights::{self, Tensors, WeightsFile};
 use eosfed_data::Split;
 use eosfed_trainer::ensemble::{
-    FitOptions, PruneOptions, ScoringData, ablate, ablation_chart, prune, report, score,
+    FitOptions, PruneOptions, ScoringData, TieBreaker, ablate, ablation_chart, prune, report, score,
 };
 use tch::Device;
 
@@ -183,7 +185,16 @@ fn leaving_out_the_encoder_that_a_head_uses_costs_most() {
     assert!(first.change < -0.1 && second.change == 0.0, "{report:?}");
     let picture = folder.path().join("ablation.png");
     ablation_chart(&report, &picture).unwrap();
-    assert_eq!(&fs::read(picture).unwrap()[1..4], b"PNG");
+    let picture = image::open(&picture).unwrap().to_rgb8();
+    let count = |colour: [u8; 3]| picture.pixels().filter(|pixel| pixel.0 == colour).count();
+    assert!(count([0, 114, 178]) > 1000, "the one that helps is blue");
+    assert_eq!(count([213, 94, 0]), 0, "none harms");
+    let mut harmful = report;
+    harmful.ablations[1].change = 0.1;
+    let path = folder.path().join("harmful.png");
+    ablation_chart(&harmful, &path).unwrap();
+    let picture = image::open(&path).unwrap().to_rgb8();
+    assert!(picture.pixels().filter(|pixel| pixel.0 == [213, 94, 0]).count() > 1000, "what harms is orange");
 }
 
 #[test]
@@ -196,7 +207,7 @@ fn pruning_keeps_the_selected_encoders_and_measures_the_cost() {
     let selection = Selection::Smooth { penalty: 0.1, scale: false };
     let composition = Composition { selection, ..Composition::default() };
     fitted(&FitOptions { composition, ..options(&release, &data, "all", &head) }).unwrap();
-    let options = |top_k, head: &std::path::Path| PruneOptions {
+    let options = |top_k, head: &Path| PruneOptions {
         head: head.to_owned(),
         release: None,
         top_k,
@@ -220,6 +231,95 @@ fn pruning_keeps_the_selected_encoders_and_measures_the_cost() {
     fitted(&common::options(&release, &data, "all", &plain)).unwrap();
     let unlearned = prune(&options(1, &plain), Device::Cpu, &|| false).unwrap_err().to_string();
     assert!(unlearned.contains("--select"), "{unlearned}");
+}
+
+/// Changes the weights of the head in a folder.
+fn rewrite(head: &Path, change: impl FnOnce(&HeadFile, &mut Tensors)) {
+    let file: HeadFile = serde_json::from_slice(&fs::read(head.join(HeadFile::FILE)).unwrap()).unwrap();
+    let path = head.join(HeadFile::WEIGHTS);
+    let opened = WeightsFile::open(&path).unwrap();
+    let checked = opened.check(&file.signature()).unwrap();
+    let names = file.signature().0.into_keys();
+    let mut tensors: Tensors =
+        names.map(|name| (name.clone(), checked.values(&name).iter().collect())).collect();
+    change(&file, &mut tensors);
+    weights::write(&path, &file.signature(), &tensors).unwrap();
+}
+
+/// Turns what a head takes from its first encoder around, so that it harms, and makes the weights of all equal.
+fn first_harms(file: &HeadFile, tensors: &mut Tensors) {
+    let dims = file.encoder_dims();
+    for (level, own) in dims[0].iter().enumerate() {
+        let all: usize = dims.iter().map(|dims| dims[level]).sum();
+        let fuse = tensors.get_mut(&format!("fuse.{level}.weight")).unwrap();
+        for row in fuse.chunks_mut(all) {
+            row[..*own].iter_mut().for_each(|weight| *weight = -*weight);
+        }
+    }
+    tensors.insert(HeadFile::SELECTION.to_owned(), vec![1.0, 0.999]);
+}
+
+#[test]
+fn of_equal_weights_pruning_keeps_the_encoder_without_which_the_head_is_worst() {
+    let folder = tempfile::tempdir().unwrap();
+    let release = release(&folder.path().join("release"));
+    let test_only = scene(&folder.path().join("data"), 0, "validation = 0.0\ntest = 0.3\nseed = 2");
+    let validated = scene(&folder.path().join("validated"), 0, "validation = 0.3\ntest = 0.3\nseed = 2");
+    tch::set_num_threads(1);
+    let head = folder.path().join("head");
+    let selection = Selection::Smooth { penalty: 0.0, scale: true };
+    let composition =
+        Composition { selection, fusion: Fusion::Conv1x1 { multiple: 1 }, ..Composition::default() };
+    fitted(&FitOptions { composition, ..options(&release, &test_only, "all", &head) }).unwrap();
+    rewrite(&head, first_harms);
+    let ablation =
+        ablate(&head, None, ScoringData::of(&test_only, Split::Test), Device::Cpu, &mut |_, _| ()).unwrap();
+    let without = |name: &str| ablation.ablations.iter().find(|one| one.specialist == name).unwrap();
+    assert!(without("only-nir").change > 0.0, "the head is better without it: {ablation:?}");
+    let options = |train: &Path| PruneOptions {
+        head: head.clone(),
+        release: None,
+        top_k: 1,
+        train: train.to_owned(),
+        data: test_only.clone(),
+        split: Split::Test,
+        samples: None,
+        output: folder.path().join("pruned"),
+    };
+    let report = prune(&options(&test_only), Device::Cpu, &|| false).unwrap();
+    assert_eq!(report.after.encoders, ["only-red@1"], "not the first, whose weight is a little larger");
+    let tie = report.tie.unwrap();
+    assert_eq!((tie.broken_by, tie.part.as_str(), tie.scored_again), (TieBreaker::Ablation, "test", true));
+    assert_eq!(tie.samples, ablation.samples);
+    let costs: Vec<_> =
+        tie.encoders.iter().map(|one| (one.encoder.as_str(), one.cost.unwrap(), one.kept)).collect();
+    let cost = |name: &str| 0.0 - without(name).change;
+    assert_eq!(costs, [("only-nir@1", cost("only-nir"), false), ("only-red@1", cost("only-red"), true)]);
+    let words = tie.words();
+    assert!(words.contains("kept: only-red@1 (+") && words.contains("left out: only-nir@1 (-"), "{words}");
+    assert!(words.contains("at most 1 % of the largest") && words.contains("a little too good"), "{words}");
+    let json = fs::read_to_string(folder.path().join("pruned/prune.json")).unwrap();
+    assert!(json.contains("\"broken_by\": \"ablation\""), "{json}");
+    // With a validation part, nothing is chosen on the samples that are scored.
+    let tie = prune(&options(&validated), Device::Cpu, &|| false).unwrap().tie.unwrap();
+    assert_eq!((tie.part.as_str(), tie.scored_again), ("validation", false));
+    assert!(!tie.words().contains("too good"));
+    // An encoder that counts clearly less is not kept, whatever an ablation says.
+    rewrite(&head, |_, tensors| drop(tensors.insert(HeadFile::SELECTION.to_owned(), vec![1.0, 0.9])));
+    let report = prune(&options(&test_only), Device::Cpu, &|| false).unwrap();
+    assert_eq!((report.after.encoders, report.tie), (vec!["only-nir@1".to_owned()], None));
+    // Without a difference to measure, the larger weight decides, and that is said.
+    rewrite(&head, |_, tensors| {
+        tensors
+            .iter_mut()
+            .filter(|(name, _)| name.starts_with("fuse."))
+            .for_each(|(_, values)| values.fill(0.0));
+        tensors.insert(HeadFile::SELECTION.to_owned(), vec![0.999, 1.0]);
+    });
+    let report = prune(&options(&test_only), Device::Cpu, &|| false).unwrap();
+    let tie = report.tie.unwrap();
+    assert_eq!((&report.after.encoders[0][..], tie.broken_by), ("only-red@1", TieBreaker::Order));
+    assert!(tie.words().contains("an ablation did not decide, so the larger weight did"), "{}", tie.words());
 }
 
 #[test]

@@ -89,6 +89,8 @@ fn a_training_stopped_by_sigterm_resumes_to_the_same_bytes() {
     let data = scene(&folder.path().join("data"), 0, SPLIT);
     let whole = task(&data, &folder.path().join("whole"), 4);
     assert_eq!(program(&json(&whole), folder.path()).0, Some(0));
+    // Two panels: the loss, and the scores of the validation part.
+    assert_eq!(image::image_dimensions(whole.output.join("loss.png")).unwrap(), (960, 760));
 
     let parts = task(&data, &folder.path().join("parts"), 4);
     stop_after_an_epoch(&parts, folder.path());

@@ -39,7 +39,7 @@ pub fn heat_map(
     };
     // The font of names is not larger than the height of a row.
     let size = (high / down).clamp(8, 16);
-    draw(path, |area| {
+    draw(path, SIZE, |area| {
         area.draw(&Text::new(title, (16, 16), text(24, BLACK, HPos::Left, VPos::Top)))?;
         for (row, name) in rows.iter().enumerate() {
             let top = TOP + high * row as i32 / down;

@@ -1,9 +1,11 @@
 //! The charts that EoS-Fed programs write: training curves, bars, heat maps, and image | truth | prediction
 //! sheets. PNG only, with an embedded font, so that no font has to be installed.
 
+mod bars;
 mod chart;
 mod heat;
 mod legend;
+mod lines;
 mod map;
 mod meaning;
 mod sheet;
@@ -15,9 +17,10 @@ use std::sync::Once;
 
 use plotters::style::{Color as _, HSLColor};
 
-pub use chart::{Series, bar_chart, line_chart};
+pub use bars::{Bar, BarWords, Effect, bar_chart};
 pub use heat::heat_map;
 pub use legend::{Legend, ValueRange, quantity};
+pub use lines::{Across, Panel, Series, line_chart};
 pub use map::map_picture;
 pub use meaning::class_colours;
 pub use sheet::{Picture, sheet};

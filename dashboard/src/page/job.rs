@@ -8,7 +8,7 @@ use eosfed_common::view::{ForkStep, JobState, JobView, RoundSummary, RoundView};
 use maud::{Markup, Render as _, html};
 
 use super::path;
-use super::round::{loss_chart, participants};
+use super::round::{charts, participants};
 use super::scores::{ScoreRow, score_map};
 use crate::chart::{LineChart, Series};
 use crate::format::{count, counted, exact, relative, span};
@@ -130,20 +130,20 @@ fn round_path(job: &JobView, index: u32, attempt: u32) -> String {
 
 fn curves(page: &JobPage<'_>) -> Markup {
     let over_rounds = over_rounds(page.rounds);
-    let loss = page.round.map(loss_chart).filter(|chart| !chart.series.is_empty());
-    if over_rounds.is_empty() && loss.is_none() {
+    let in_round = page.round.map(charts).unwrap_or_default();
+    if over_rounds.is_empty() && in_round.is_empty() {
         return html! {};
     }
     let body = html! {
         div.charts {
-            @for chart in &over_rounds { (chart) }
-            @if let Some(chart) = &loss { (chart) }
+            @for chart in over_rounds.iter().chain(&in_round) { (chart) }
         }
     };
     panel("curves", "Curves", &body)
 }
 
-/// A chart for each metric over the rounds that were completed: losses and scores have scales of their own.
+/// A chart for each metric over the rounds that were completed: losses and scores have scales of their own. The scores of a
+/// training are of the weights of each institution, before they are averaged; those of its last round may be of test parts.
 fn over_rounds(rounds: &[RoundSummary]) -> Vec<LineChart> {
     let complete: Vec<_> = rounds.iter().filter(|round| !round.totals.metrics.is_empty()).collect();
     if complete.len() < 2 {
@@ -163,7 +163,8 @@ fn over_rounds(rounds: &[RoundSummary]) -> Vec<LineChart> {
     }
     let chart = |(is_error, series): (bool, Vec<Series>)| LineChart {
         id: if is_error { "errors".to_owned() } else { "metrics".to_owned() },
-        title: if is_error { "Validation errors, mean" } else { "Validation scores, mean" }.to_owned(),
+        title: if is_error { "Errors of institutions, mean" } else { "Scores of institutions, mean" }
+            .to_owned(),
         across: "round",
         series,
     };
@@ -176,7 +177,7 @@ fn rounds(page: &JobPage<'_>, shell: &Shell) -> Markup {
         words("Phase"),
         words("Results"),
         numbers("Samples"),
-        words("Mean of validation"),
+        words("Mean of scores"),
         words("Energy"),
         words("Took"),
         words("Beside its steps"),

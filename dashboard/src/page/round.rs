@@ -1,6 +1,9 @@
 //! One attempt at a round: who has contributed what, who was excluded, and why.
 
+use eosfed_common::assignment::CurvePoint;
+use eosfed_common::finite::Finite;
 use eosfed_common::ids::InstitutionName;
+use eosfed_common::metric::main_of;
 use eosfed_common::view::{JobView, ParticipantState, ParticipantView, RoundView};
 use maud::{Markup, Render as _, html};
 
@@ -35,11 +38,13 @@ pub fn round(shell: &Shell, page: &RoundPage<'_>) -> String {
     let number = u64::from(round.index) + 1;
     let title = format!("Round {number}");
     let listed = round.participants.iter().skip(*from).take(PAGE);
-    let losses = loss_chart(round);
+    let charts = charts(round);
     let body = html! {
         (heading(&html! { (title) }, &round_phase(round.phase), &lead(job, round)))
         (panel("totals", "Results", &totals(round, shell)))
-        @if !losses.series.is_empty() { (panel("curves", "Curves", &html! { div.charts { (losses) } })) }
+        @if !charts.is_empty() {
+            (panel("curves", "Curves", &html! { div.charts { @for chart in &charts { (chart) } } }))
+        }
         (panel("institutions", "Institutions", &html! {
             (participants(listed))
             (pager(page).render())
@@ -147,20 +152,36 @@ fn says(one: &ParticipantView) -> Option<Markup> {
     })
 }
 
-/// The training loss of each institution, those with the longest curves first in the legend.
-pub(crate) fn loss_chart(round: &RoundView) -> LineChart {
-    let drawn = round.participants.iter().filter(|(_, one)| one.curve.len() > 1);
-    #[allow(clippy::cast_precision_loss, reason = "steps are far below 2^53")]
-    let series = drawn.map(|(name, one)| Series {
-        name: name.to_string(),
-        points: one.curve.iter().map(|point| (point.step as f64, point.loss.get())).collect(),
-    });
-    LineChart {
+/// The training loss of each institution, and the score of its own validation part after each epoch, if it has told
+/// scores.
+pub(crate) fn charts(round: &RoundView) -> Vec<LineChart> {
+    let number = u64::from(round.index) + 1;
+    let points = || round.participants.values().flat_map(|one| &one.curve);
+    let metric = points().find_map(|point| main_of(&point.metrics));
+    let loss = LineChart {
         id: "loss".to_owned(),
-        title: format!("Training loss in round {}", u64::from(round.index) + 1),
+        title: format!("Training loss in round {number}"),
         across: "step",
-        series: series.collect(),
-    }
+        series: lines(round, |point| Some(point.loss)),
+    };
+    let scores = metric.map(|metric| LineChart {
+        id: "validation".to_owned(),
+        title: format!("{metric} on own validation parts in round {number}"),
+        across: "step",
+        series: lines(round, |point| point.metrics.get(metric).copied()),
+    });
+    [loss].into_iter().chain(scores).filter(|chart| !chart.series.is_empty()).collect()
+}
+
+/// A line for each institution that has told more than one value.
+fn lines(round: &RoundView, value: impl Fn(&CurvePoint) -> Option<Finite>) -> Vec<Series> {
+    #[allow(clippy::cast_precision_loss, reason = "steps are far below 2^53")]
+    let point = |point: &CurvePoint| Some((point.step as f64, value(point)?.get()));
+    let line = |(name, one): (&InstitutionName, &ParticipantView)| Series {
+        name: name.to_string(),
+        points: one.curve.iter().filter_map(point).collect(),
+    };
+    round.participants.iter().map(line).filter(|series| series.points.len() > 1).collect()
 }
 
 /// Most institutions whose exclusion is explained.

@@ -14,6 +14,9 @@ use super::signals::StopFlag;
 
 /// Keep only the encoders that a head has learned to select, and measure what that costs.
 ///
+/// Of encoders with equal weights (they differ by at most 1 % of the largest), those are kept without which the score is
+/// worst: on the validation part of `--train`, and where there is none on the samples of `--data`. It says so.
+///
 /// Trains the head again over the kept encoders with the same settings, scores both, and writes
 /// prune.json, from which `eosfed release prune` makes the smaller release.
 ///
@@ -52,7 +55,12 @@ pub(super) fn prune(arguments: &PruneArguments) -> anyhow::Result<ExitCode> {
     let stop = StopFlag::install()?;
     let report = ensemble::prune(&options, device, &|| stop.is_set())?;
     match scoring.format {
-        Format::Table => outln!("{}", table(&report)),
+        Format::Table => {
+            outln!("{}", table(&report));
+            if let Some(tie) = &report.tie {
+                outln!("{}", tie.words());
+            }
+        }
         Format::Json => print_json(&report)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use eosfed_common::ablation::{AblationFile, FileEntry};
+use eosfed_common::counted::counted;
 use eosfed_common::head::{HeadEncoder, HeadFile};
-use eosfed_common::model::Method;
-use eosfed_plot::bar_chart;
+use eosfed_common::model::{Method, Task};
+use eosfed_data::Split;
+use eosfed_plot::{Bar, BarWords, Effect, bar_chart, quantity};
 use tch::Device;
 
 use super::combine::Combiner;
@@ -14,6 +16,55 @@ use super::head_model::HeadModel;
 use super::score::ScoringData;
 use crate::metrics::Scores;
 use crate::train::Parts;
+
+/// The main metric of a head with all its specialists and without each of them.
+pub(super) struct Measured {
+    task: Task,
+    /// The number of samples that were scored.
+    pub(super) samples: u64,
+    /// The metric with all specialists.
+    pub(super) all: f64,
+    /// The places of each specialist among the encoders, and the metric without it.
+    without: Vec<(Vec<usize>, f64)>,
+}
+
+impl Measured {
+    /// How much worse the head is without the specialist of the encoder at a place; below zero, it is better.
+    pub(super) fn cost(&self, place: usize) -> f64 {
+        let without = self.without.iter().find(|(places, _)| places.contains(&place));
+        without.map_or(0.0, |(_, without)| cost(self.task, without - self.all))
+    }
+}
+
+/// What a change of the main metric costs.
+fn cost(task: Task, change: f64) -> f64 {
+    // Adding zero turns minus zero into zero.
+    if task.larger_is_better() { -change + 0.0 } else { change }
+}
+
+/// Scores a head with all its specialists and without each of them. Each sample goes through the specialists once.
+/// `progress` gets the number of samples done, and of all.
+///
+/// # Errors
+/// As [`super::score`].
+pub(super) fn measure(
+    head: &HeadModel,
+    parts: &Parts,
+    split: Split,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Measured, EnsembleError> {
+    let task = head.file.task;
+    let specialists = places(&head.file.encoders);
+    let combiners: Vec<Combiner> = specialists.iter().map(|places| head.without(places)).collect();
+    let mut samples = 0;
+    let (all, each) = head.compare(&combiners, parts, split, &mut |done, total| {
+        samples = done as u64;
+        progress(done, total);
+    })?;
+    let metric = |scores: &Scores| scores.summary()[task.main_metric()];
+    let without = specialists.into_iter().zip(each.iter().map(metric)).collect();
+    Ok(Measured { task, samples, all: metric(&all), without })
+}
 
 /// Scores the head in `folder` with all its specialists and without each of them. Each sample goes through
 /// the specialists once. `progress` gets the number of samples done, and of all.
@@ -34,38 +85,27 @@ pub fn ablate(
         return Err(EnsembleError::file(folder, reason));
     }
     let task = head.file.task;
-    let specialists = places(&head.file.encoders);
-    let combiners: Vec<Combiner> = specialists.iter().map(|places| head.without(places)).collect();
-    let mut scored = 0;
-    let (all, each) = head.compare(&combiners, &parts, split, &mut |done, total| {
-        scored = done as u64;
-        progress(done, total);
-    })?;
-    let metric = |scores: &Scores| scores.summary()[task.main_metric()];
-    let all = metric(&all);
+    let Measured { samples, all, without, .. } = measure(&head, &parts, split, progress)?;
     let weights = head.weights().unwrap_or_default();
-    let mut ablations = Vec::with_capacity(each.len());
-    for (places, scores) in specialists.iter().zip(&each) {
-        let without = metric(scores);
+    let mut ablations = Vec::with_capacity(without.len());
+    for (places, without) in &without {
         let HeadEncoder { name, weights: digest, .. } = &head.file.encoders[places[0]];
         let weight = places.iter().map(|place| weights[*place]).max_by(f32::total_cmp).unwrap_or_default();
         ablations.push(FileEntry {
             specialist: name.clone(),
             digest: *digest,
             weight,
-            without,
+            without: *without,
             change: without - all,
         });
     }
-    let gain =
-        |ablation: &FileEntry| if task.larger_is_better() { ablation.change } else { -ablation.change };
-    ablations.sort_by(|a, b| gain(a).total_cmp(&gain(b)));
+    ablations.sort_by(|a, b| cost(task, b.change).total_cmp(&cost(task, a.change)));
     Ok(AblationFile {
         head: head.file.name.clone(),
         release: head.file.release,
         task,
         part: split.name().to_owned(),
-        samples: scored,
+        samples,
         metric: task.main_metric().to_owned(),
         unit: unit(&head.file),
         larger_is_better: task.larger_is_better(),
@@ -99,15 +139,29 @@ fn unit(head: &HeadFile) -> String {
     }
 }
 
-/// Writes the changes as a bar chart.
+/// Writes the changes as a bar chart, with a colour for specialists that help and one for those without which the head
+/// is better.
 ///
 /// # Errors
 /// If the picture cannot be written.
 pub fn ablation_chart(report: &AblationFile, path: &Path) -> Result<(), EnsembleError> {
-    let bar = |ablation: &FileEntry| (ablation.specialist.clone(), ablation.change, None);
+    let bar = |ablation: &FileEntry| Bar {
+        name: ablation.specialist.clone(),
+        value: ablation.change,
+        effect: match cost(report.task, ablation.change) {
+            cost if cost > 0.0 => Effect::Good,
+            cost if cost < 0.0 => Effect::Bad,
+            _ => Effect::None,
+        },
+    };
     let bars: Vec<_> = report.ablations.iter().map(bar).collect();
-    let title = format!("change of {} without each specialist", report.metric);
-    Ok(bar_chart(path, &title, &report.metric, &bars)?)
+    let AblationFile { metric, part, samples, .. } = report;
+    let words = BarWords {
+        title: &format!("{}: change of {metric} without each specialist", report.head),
+        x: &format!("{}, {part} part, {}", quantity(metric, &report.unit), counted(*samples, "sample")),
+        effects: ["helps: worse without it", "harms: better without it", "no difference"],
+    };
+    Ok(bar_chart(path, words, &bars)?)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use eosfed_common::model::{
 use eosfed_common::plan::Training;
 use eosfed_common::task::DecodedSamples;
 use eosfed_data::{PartFacts, SampleSource, Split};
-use eosfed_plot::{Series, line_chart};
+use eosfed_plot::{Across, Panel, Series, line_chart};
 use serde::Serialize;
 use tch::{Device, Tensor};
 
@@ -273,8 +273,10 @@ fn write(
         .map_err(|error| EnsembleError::file(Path::new(&head.release_folder), error))?;
     let head = &HeadFile { release_folder: release.display().to_string(), ..head.clone() };
     if !curve.is_empty() {
-        let series = [Series { name: head.name.clone(), points: curve.to_vec() }];
-        line_chart(&folder.join("loss.png"), "training loss of the head", "step", "loss", &series)?;
+        let panel =
+            Panel { y: "loss".to_owned(), series: vec![Series::line(head.name.clone(), curve.to_vec())] };
+        let across = Across { name: "step", whole: false };
+        line_chart(&folder.join("loss.png"), "training loss of the head", across, &[panel])?;
     }
     let path = folder.join(HeadFile::FILE);
     let json = serde_json::to_vec_pretty(head).expect("a head file is plain data");

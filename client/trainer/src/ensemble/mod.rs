@@ -28,7 +28,7 @@ pub use predict::{
     FailedScene, PredictOptions, PredictReport, Scale, Scenes, ScenesReport, Several, predict_scene,
     predict_scenes,
 };
-pub use prune::{PruneOptions, PruneReport, PruneSide, prune};
+pub use prune::{PruneOptions, PruneReport, PruneSide, TieBreaker, TieReport, TiedEncoder, prune};
 pub use release::{EncoderChoice, Release};
 pub use score::{ScoreRow, ScoringData, score};
 pub use table::{report, table};

@@ -1,10 +1,12 @@
-//! From a learned selection to a smaller ensemble: keeps the encoders with the largest weights, trains
-//! the head again over them with the same settings, and scores both.
+//! From a learned selection to a smaller ensemble: keeps the encoders with the largest weights, and of equal ones those
+//! without which the head is worst, trains the head again over them with the same settings, and scores both.
+
+mod tie;
 
 use std::path::{Path, PathBuf};
 
 use eosfed_common::files::write_atomically;
-use eosfed_common::head::HeadFile;
+use eosfed_common::head::{HeadEncoder, HeadFile, Strongest};
 use eosfed_common::model::{BandRule, Composition, Method, Selection};
 use eosfed_common::task::DecodedSamples;
 use eosfed_data::Split;
@@ -18,6 +20,9 @@ use super::head_model::{read_head, release_folder};
 use super::release::{EncoderChoice, Release};
 use super::score::{ScoringData, score};
 use crate::parameters::read;
+
+use tie::break_tie;
+pub use tie::{TieBreaker, TieReport, TiedEncoder};
 
 /// What to prune, and the data to score it on.
 #[derive(Debug, Clone)]
@@ -66,6 +71,9 @@ pub struct PruneReport {
     pub before: PruneSide,
     /// With the kept encoders.
     pub after: PruneSide,
+    /// How encoders with equal weights were told apart. Absent if the weights have decided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tie: Option<TieReport>,
 }
 
 /// Prunes a head.
@@ -79,7 +87,7 @@ pub fn prune(
     stopped: &dyn Fn() -> bool,
 ) -> Result<PruneReport, EnsembleError> {
     let file = read_head(&options.head)?;
-    let kept = choose(&file, options)?;
+    let Chosen { strongest, weights } = choose(&file, options)?;
     let folder = release_folder(&options.head, &file, options.release.as_deref())?;
     let Some(training) = file.training.clone() else {
         return Err(EnsembleError::file(
@@ -88,6 +96,13 @@ pub fn prune(
         ));
     };
     let release = Release::open(&folder)?;
+    let names: Vec<String> = file.encoders.iter().map(|one| name(one, &release)).collect::<Result<_, _>>()?;
+    let (kept, tie) = if strongest.tied.is_empty() {
+        (strongest.sure, None)
+    } else {
+        let (kept, tie) = break_tie(options, &folder, &strongest, (&names, &weights), device)?;
+        (kept, Some(tie))
+    };
     let smaller = FitOptions {
         name: format!("{} (top {})", file.name, options.top_k),
         release: folder.clone(),
@@ -110,6 +125,7 @@ pub fn prune(
         metric: file.task.main_metric().to_owned(),
         before: side(&options.head, &folder, options, device)?,
         after: side(&options.output, &folder, options, device)?,
+        tie,
     };
     let path = options.output.join("prune.json");
     let json = serde_json::to_vec_pretty(&report).expect("a report is plain data");
@@ -117,11 +133,29 @@ pub fn prune(
     Ok(report)
 }
 
-/// Positions of the encoders to keep, in their order.
-fn choose(file: &HeadFile, options: &PruneOptions) -> Result<Vec<usize>, EnsembleError> {
+/// What the learned weights say.
+struct Chosen {
+    strongest: Strongest,
+    /// The weight of each encoder.
+    weights: Vec<f32>,
+}
+
+fn choose(file: &HeadFile, options: &PruneOptions) -> Result<Chosen, EnsembleError> {
     let learned = read(&options.head.join(HeadFile::WEIGHTS), &file.signature())?;
     let selection = learned.get(HeadFile::SELECTION).map(Vec::as_slice);
-    file.strongest(selection, options.top_k).map_err(|reason| EnsembleError::file(&options.head, reason))
+    let strongest = file
+        .strongest(selection, options.top_k)
+        .map_err(|reason| EnsembleError::file(&options.head, reason))?;
+    let weights = file.selection_weights(selection.unwrap_or_default());
+    Ok(Chosen { strongest, weights: weights.into_iter().map(|(_, weight)| weight).collect() })
+}
+
+/// An encoder as `NAME@VERSION`; one with random weights by its name and seed.
+fn name(encoder: &HeadEncoder, release: &Release) -> Result<String, EnsembleError> {
+    match encoder.weights {
+        Some(digest) => Ok(release.card(&encoder.name, digest)?.reference().to_string()),
+        None => Ok(format!("{}:{}", encoder.name, encoder.random_seed.unwrap_or_default())),
+    }
 }
 
 fn side(

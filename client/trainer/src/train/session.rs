@@ -17,7 +17,7 @@ use eosfed_common::time_spent::TimeSpent;
 use eosfed_common::weights::Encoding;
 use eosfed_common::weights::Signature;
 use eosfed_data::{DataError, Origin, Split};
-use eosfed_plot::{Series, line_chart};
+use eosfed_plot::{Across, Panel, Series, line_chart, quantity};
 use tch::Device;
 
 use super::checkpoint::{self, BEST, CheckpointState, HistoryEntry};
@@ -275,11 +275,28 @@ fn write_history(task: &TrainTask, history: &[HistoryEntry]) -> Result<(), Train
     let json = serde_json::to_vec_pretty(history).expect("history is plain data");
     write_atomically(&task.output.join("history.json"), &json)
         .map_err(|error| fail("history.json", error.to_string()))?;
-    let points = history.iter().map(|entry| (entry.step as f64, entry.loss)).collect();
-    let series = [Series { name: "training loss".to_owned(), points }];
-    let losses = task.training_target.task().map(|kind| task.training.losses(kind));
-    let terms: Vec<_> = losses.iter().flatten().map(|term| term.name()).collect();
-    let chart = task.output.join("loss.png");
-    line_chart(&chart, "training loss", "step", &terms.join(" + "), &series)
+    let across = Across { name: "step", whole: false };
+    line_chart(&task.output.join("loss.png"), "training", across, &panels(task, history))
         .map_err(|error| fail("loss.png", error.to_string()))
+}
+
+/// The loss of each epoch, and the main metric of the validation part, if there is one.
+fn panels(task: &TrainTask, history: &[HistoryEntry]) -> Vec<Panel> {
+    let kind = task.training_target.task();
+    let losses = kind.map(|kind| task.training.losses(kind));
+    let terms: Vec<_> = losses.iter().flatten().map(|term| term.name()).collect();
+    let panel = |y: String, name: &str, points: Vec<_>| Panel { y, series: vec![Series::line(name, points)] };
+    let loss = history.iter().map(|entry| (entry.step as f64, entry.loss)).collect();
+    let mut panels = vec![panel(terms.join(" + "), "training loss", loss)];
+    let metric = kind.map(Task::main_metric).unwrap_or_default();
+    let scores = history.iter().filter_map(|entry| Some((entry.step as f64, *entry.metrics.get(metric)?)));
+    let scores: Vec<_> = scores.filter(|(_, score)| score.is_finite()).collect();
+    if !scores.is_empty() {
+        // An error is in the target's unit.
+        let target =
+            task.training_target.target().filter(|_| kind.is_some_and(|kind| !kind.larger_is_better()));
+        let unit = target.map_or("", |target| target.unit.as_str());
+        panels.push(panel(quantity(metric, unit), "validation part", scores));
+    }
+    panels
 }
