@@ -7,6 +7,7 @@ use std::iter;
 use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use eosfed_common::files::folder_of;
 use tempfile::NamedTempFile;
 use tiff::TiffError;
 
@@ -46,7 +47,7 @@ pub fn write_public<E: From<DataError>>(
 ) -> Result<WrittenFile, E> {
     let fail = |error: io::Error| DataError::file(path, unwritable(&error));
     let public = Permissions::from_mode(0o644);
-    let file = tempfile::Builder::new().permissions(public).tempfile_in(folder(path)).map_err(fail)?;
+    let file = tempfile::Builder::new().permissions(public).tempfile_in(folder_of(path)).map_err(fail)?;
     fill(file.as_file())?;
     // Disks of other machines say only now that they are full.
     file.as_file().sync_all().map_err(fail)?;
@@ -84,11 +85,6 @@ pub fn unwritable(error: &io::Error) -> String {
     }
 }
 
-/// The folder of a file that is being written.
-fn folder(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
-}
-
 /// Collects the tiles of the map and of its smaller copies, and writes them in their order.
 fn write_images<E: From<DataError>>(
     path: &Path,
@@ -97,7 +93,7 @@ fn write_images<E: From<DataError>>(
     fill: impl FnOnce(PutTile<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
     let fail = |error: io::Error| DataError::file(path, unwritable(&error));
-    let folder = folder(path);
+    let folder = folder_of(path);
     let mut packed = PackedTiles::new(layout, folder).map_err(fail)?;
     let first = Overview::of(layout, folder).map_err(fail)?;
     fill(&mut |column, row, pixels| {

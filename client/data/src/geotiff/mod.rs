@@ -33,6 +33,7 @@ use std::path::Path;
 pub(crate) use accept::Role;
 pub(crate) use band_names::{BandName, wavelength};
 pub use complex::Complex;
+use eosfed_common::files::folder_of;
 pub use formats::{Format, FormatLimits, Formats, formats};
 pub use map::{WrittenFile, unwritable, write_map, write_public};
 pub use map_layout::{MAP_TILE, MapBand, MapKind, MapLayout, PutTile};
@@ -58,8 +59,8 @@ use crate::raster::Raster;
 /// # Errors
 /// If the file cannot be written or is larger than TIFF allows.
 pub fn write_geotiff(path: &Path, raster: &Raster) -> Result<(), DataError> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    let file = tempfile::NamedTempFile::new_in(folder).map_err(|error| DataError::file(path, error))?;
+    let file =
+        tempfile::NamedTempFile::new_in(folder_of(path)).map_err(|error| DataError::file(path, error))?;
     encode(BufWriter::new(file.as_file()), raster).map_err(|error| DataError::file(path, error))?;
     file.persist(path).map_err(|error| DataError::file(path, error.error))?;
     Ok(())

@@ -4,15 +4,14 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use eosfed_common::files::write_atomically;
+use eosfed_common::files::{folder_of, write_atomically};
 use npyz::{AutoSerialize as _, WriterBuilder as _};
 
 use super::column::{Column, Number};
 
 /// Writes one safetensors file, and `json` beside it.
 pub(super) fn write_safetensors(path: &Path, columns: &mut [Column], json: &[u8]) -> io::Result<()> {
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let file = tempfile::NamedTempFile::new_in(folder.unwrap_or_else(|| Path::new(".")))?;
+    let file = tempfile::NamedTempFile::new_in(folder_of(path))?;
     let mut writer = BufWriter::new(file.as_file());
     writer.write_all(&safetensors_header(columns))?;
     columns.iter_mut().try_for_each(|column| column.copy_to(&mut writer))?;

@@ -1,7 +1,6 @@
 //! Room on the disk for a map, which is looked at before a window is computed.
 
-use std::path::Path;
-
+use eosfed_common::files::folder_of;
 use eosfed_data::MapLayout;
 use nix::sys::statvfs::statvfs;
 
@@ -18,10 +17,8 @@ use crate::ensemble::error::EnsembleError;
 pub(super) fn check(options: &PredictOptions, map: &MapLayout) -> Result<Option<String>, EnsembleError> {
     let confidence = options.confidence.then(|| confidence_layout(map));
     let of_all = |room: fn(&MapLayout) -> u64| room(map) + confidence.as_ref().map_or(0, room);
-    let folder =
-        options.output.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     // A folder that is not there is named when the map is written.
-    let Ok(found) = statvfs(folder) else { return Ok(None) };
+    let Ok(found) = statvfs(folder_of(&options.output)) else { return Ok(None) };
     let free = found.blocks_available().saturating_mul(found.fragment_size());
     compare(of_all(MapLayout::least_room), of_all(MapLayout::room), free)
         .map_err(|reason| EnsembleError::file(&options.output, reason))
