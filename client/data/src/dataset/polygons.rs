@@ -53,10 +53,10 @@ impl PolygonFiles {
     /// The polygons of a file, which is read if it is not there.
     fn get(
         &self,
-        key: Key,
+        key: &Key,
         read: impl FnOnce(&Path, u16) -> Result<Polygons, DataError>,
     ) -> Result<Arc<Polygons>, DataError> {
-        let slot = self.slot(&key);
+        let slot = self.slot(key);
         let found = slot.get_or_init(|| read(&key.0, key.1).map(Arc::new)).clone();
         self.forget();
         found
@@ -112,7 +112,7 @@ impl Dataset {
             return Err(DataError::file(image, reason));
         };
         self.polygon_files
-            .get((file.to_owned(), system), |file, system| Polygons::read(file, &classes, system))
+            .get(&(file.to_owned(), system), |file, system| Polygons::read(file, &classes, system))
     }
 
     /// The mask of a window of an image, whose whole grid is given.
