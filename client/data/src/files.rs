@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::error::DataError;
+use crate::gdal_file::{has_gdal_ending, parts};
 use crate::open::open_regular;
 
 const EXTENSIONS: [&str; 5] = ["tif", "tiff", "png", "jpg", "jpeg"];
 
-/// Whether a file has the ending of an image.
+/// Whether a file has the ending of an image that this build reads.
 pub(crate) fn is_image(path: &Path) -> bool {
-    has_ending(path, &EXTENSIONS)
+    has_ending(path, &EXTENSIONS) || has_gdal_ending(path)
 }
 
 /// Whether a mask of this name is a file of polygons.
@@ -209,8 +210,18 @@ pub(crate) fn position(lon: f64, lat: f64) -> Result<[f64; 2], String> {
     Err(format!("`lon` must be between -180 and 180 and `lat` between -90 and 90, found `{lon}` and `{lat}`"))
 }
 
-/// Size, and times of the last changes of contents and of the file itself. Empty if it is not there.
+/// Size, and times of the last changes of contents and of the file itself, also of the files that it consists of. Empty
+/// if it is not there.
 pub(crate) fn stamp(file: &Path) -> Vec<u8> {
+    let mut all = stamp_of_one(file);
+    for part in parts(file) {
+        all.extend_from_slice(part.as_os_str().as_encoded_bytes());
+        all.extend(stamp_of_one(&part));
+    }
+    all
+}
+
+fn stamp_of_one(file: &Path) -> Vec<u8> {
     let Ok(found) = file.metadata() else { return Vec::new() };
     let times = [found.mtime(), found.mtime_nsec(), found.ctime(), found.ctime_nsec()];
     let inode = [found.len(), found.ino()].into_iter().flat_map(u64::to_le_bytes);

@@ -1,7 +1,8 @@
 //! Reads an institution's imagery, checks it and cuts it into samples.
 //!
 //! Plain Rust without network and without libtorch, so that a partner can audit and test separately how its
-//! data are used. This crate sends nothing.
+//! data are used. This crate sends nothing. With the feature `gdal` it loads libgdal, for files that it does not
+//! decode itself.
 
 mod bandcheck;
 mod config;
@@ -10,9 +11,12 @@ mod crop;
 mod dataset;
 mod error;
 mod files;
+mod formats;
+mod gdal_file;
 mod georeference;
 mod geotiff;
 mod guess;
+mod image_file;
 mod jpeg;
 mod open;
 mod polygons;
@@ -41,12 +45,15 @@ pub use crop::{CropReport, Window, crop, crop_mask};
 pub use dataset::{Chunks, Dataset, Loaded, PolygonReport, Valid, baseline_notes, choose_bands, description};
 pub use error::DataError;
 pub use files::has_ending;
+pub use formats::{FormatLimits, Formats, formats};
+pub use gdal_file::GdalFormat;
 pub use georeference::{Agreement, Difference, GeoReference, Grid, TOLERANCE as GRID_TOLERANCE};
 pub use geotiff::{
-    BaselineOffset, Complex, FileScaling, Format, FormatLimits, Formats, GeoTiff, MAP_TILE, MapBand, MapKind,
-    MapLayout, PutTile, WrittenFile, formats, unwritable, write_geotiff, write_map, write_public,
+    BaselineOffset, Complex, FileScaling, Format, GeoTiff, MAP_TILE, MapBand, MapKind, MapLayout, PutTile,
+    WrittenFile, unwritable, write_geotiff, write_map, write_public,
 };
 pub use guess::{Proposal, propose};
+pub use image_file::ImageFile;
 pub use presence::missing;
 pub use quicklook::{SheetStyle, quicklook};
 pub use raster::{Limits, Raster};

@@ -1,4 +1,4 @@
-//! Reading image files of all supported kinds: GeoTIFF, PNG and JPEG.
+//! Reading image files of all supported kinds: GeoTIFF, PNG and JPEG, and what GDAL reads in a build with it.
 
 use std::fs::File;
 use std::io::{BufReader, Read as _};
@@ -7,8 +7,10 @@ use std::path::Path;
 use image::{DynamicImage, ImageDecoder as _, ImageFormat, ImageReader};
 
 use crate::error::DataError;
+use crate::gdal_file::GdalKind;
 use crate::georeference::Grid;
-use crate::geotiff::{GeoTiff, Numbers, REWRITE, Role, conversion};
+use crate::geotiff::{Numbers, REWRITE, Role, conversion};
+use crate::image_file::ImageFile;
 use crate::jpeg::{Colours, JpegError, check_stream, decode};
 use crate::open::open_regular;
 use crate::raster::{Limits, Raster};
@@ -27,7 +29,7 @@ pub fn read_raster(path: &Path, limits: &Limits) -> Result<Raster, DataError> {
 fn read_as(role: Role, path: &Path, limits: &Limits, numbers: Numbers) -> Result<Raster, DataError> {
     let mut reader = identified(path)?;
     match reader.format() {
-        Some(ImageFormat::Tiff) => GeoTiff::open_as(role, path, limits, numbers)?.whole(limits),
+        Some(ImageFormat::Tiff) => ImageFile::open_as(role, path, limits, numbers)?.whole(limits),
         Some(ImageFormat::Jpeg) => read_jpeg(path, limits),
         Some(ImageFormat::Png) => {
             let mut allowed = image::Limits::default();
@@ -42,13 +44,14 @@ fn read_as(role: Role, path: &Path, limits: &Limits, numbers: Numbers) -> Result
             limits.check(path, width, height, u32::from(decoder.color_type().channel_count()))?;
             Ok(from_image(&DynamicImage::from_decoder(decoder).map_err(fail)?))
         }
+        _ if GdalKind::of(path)?.is_some() => ImageFile::open_as(role, path, limits, numbers)?.whole(limits),
         _ => Err(DataError::file(path, "not a GeoTIFF, PNG or JPEG file")),
     }
 }
 
-/// Whether a file is a GeoTIFF, by its first bytes.
-pub(crate) fn is_geotiff(path: &Path) -> Result<bool, DataError> {
-    Ok(identified(path)?.format() == Some(ImageFormat::Tiff))
+/// Whether windows of a file are read, by its first bytes: a GeoTIFF, or what GDAL reads.
+pub(crate) fn has_windows(path: &Path) -> Result<bool, DataError> {
+    Ok(identified(path)?.format() == Some(ImageFormat::Tiff) || GdalKind::of(path)?.is_some())
 }
 
 /// A reader of a file whose first bytes have been read.
@@ -105,10 +108,10 @@ pub fn read_labels(path: &Path, limits: &Limits) -> Result<Raster, DataError> {
 /// # Errors
 /// Like [`read_raster`].
 pub(crate) fn read_grid(path: &Path, limits: &Limits) -> Result<Grid, DataError> {
-    match identified(path)?.format() {
-        Some(ImageFormat::Tiff) => Ok(GeoTiff::open_as(Role::Labels, path, limits, Numbers::STORED)?.grid()),
-        _ => Ok(read_raster(path, limits)?.grid()),
+    if has_windows(path)? {
+        return Ok(ImageFile::open_as(Role::Labels, path, limits, Numbers::STORED)?.grid());
     }
+    Ok(read_raster(path, limits)?.grid())
 }
 
 /// Channel-interleaved pixels to band-sequential values. Values stay in the file's own units.

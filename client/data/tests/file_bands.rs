@@ -8,7 +8,7 @@ use std::io::Write as _;
 
 use common::{SIZE, Tiff, Value};
 use eosfed_data::{
-    DataError, Dataset, FileBand, GeoTiff, Limits, Reading, Sample, Split, choose_bands, propose,
+    DataError, Dataset, FileBand, ImageFile, Limits, Reading, Sample, Split, choose_bands, propose,
 };
 use tiff::tags::Tag;
 
@@ -227,7 +227,7 @@ fn data_init_proposes_some_bands_of_many() {
 #[test]
 fn bands_of_files_that_no_data_set_describes_are_chosen_by_the_same_words() {
     let case = Case::new(&[("one.tif", cube(&[7, 30, 100], false)), ("two.tif", cube(&[5, 200], true))]);
-    let open = |name: &str| GeoTiff::open(&case.0.path().join(name), &Limits::default()).unwrap();
+    let open = |name: &str| ImageFile::open(&case.0.path().join(name), &Limits::default()).unwrap();
     let chosen = |wanted: &[FileBand]| {
         let mut files = [open("one.tif"), open("two.tif")];
         let places = choose_bands(wanted, &mut files)?;

@@ -335,3 +335,43 @@ fn a_jpeg_file_cut_short_at_any_byte_is_refused() {
     let padded = [&whole[..2], &[0; 9], &whole[2..]].concat();
     assert_eq!(read(&folder.jpeg(&padded)).unwrap(), read(&folder.jpeg(&whole)).unwrap());
 }
+
+/// Kinds that a build with GDAL reads. Their names have other endings on purpose: the first bytes decide.
+#[cfg(not(feature = "gdal"))]
+#[test]
+fn kinds_that_another_build_reads_are_refused_with_both_remedies() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("B02.dat");
+    for (head, name) in [
+        (&b"\0\0\0\x0cjP  \r\n\x87\n"[..], "JPEG 2000"),
+        (b"\xff\x4f\xff\x51", "JPEG 2000"),
+        (b"<VRTDataset rasterXSize=\"1\">", "VRT"),
+        (b"\x89HDF\r\n\x1a\n", "HDF5"),
+    ] {
+        std::fs::write(&path, head).unwrap();
+        let remedies = ["a build with the feature `gdal`", "gdal_translate", "B02.dat"];
+        for said in [read(&path).err(), eosfed_data::ImageFile::open(&path, &Limits::default()).err()] {
+            let said = said.unwrap().to_string();
+            assert!([&remedies[..], &[name]].concat().iter().all(|part| said.contains(part)), "{said}");
+        }
+    }
+    let kinds = eosfed_data::formats(&Limits::default()).gdal;
+    let read = kinds.iter().filter(|kind| kind.read).count();
+    assert_eq!(read, 0);
+    assert!(kinds[0].name == "JPEG 2000" && kinds[0].lacking.as_ref().unwrap().contains("feature `gdal`"));
+}
+
+/// Kinds that no build reads.
+#[test]
+fn kinds_that_no_build_reads_are_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("july.nc");
+    for (head, name) in [(&b"CDF\x01"[..], "netCDF classic"), (b"\x0e\x03\x13\x01", "HDF4")] {
+        std::fs::write(&path, head).unwrap();
+        let said = read(&path).unwrap_err().to_string();
+        assert!(
+            said.contains(name) && said.contains("gdal_translate") && !said.contains("feature"),
+            "{said}"
+        );
+    }
+}

@@ -12,8 +12,8 @@ use comfy_table::{Table, presets};
 use eosfed_common::counted::counted;
 use eosfed_common::outln;
 use eosfed_data::{
-    CropReport, Dataset, Format, Formats, Limits, Look, PolygonReport, Proposal, Summary, UnusedFile, Window,
-    crop, crop_mask, formats, propose, quicklook, summarise_with,
+    CropReport, Dataset, Format, Formats, GdalFormat, Limits, Look, PolygonReport, Proposal, Summary,
+    UnusedFile, Window, crop, crop_mask, formats, propose, quicklook, summarise_with,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -151,7 +151,16 @@ fn print_formats(formats: &Formats) {
     for file in &formats.files {
         outln!("{file}");
     }
-    let Formats { compressions, numbers, photometric, limits, .. } = formats;
+    let Formats { compressions, numbers, photometric, limits, gdal, gdal_version, files: _ } = formats;
+    let version = gdal_version.as_deref().unwrap_or("not in this build");
+    let mut through_gdal = table();
+    through_gdal.set_header([&format!("through GDAL ({version})"), "endings", "read", ""]);
+    for GdalFormat { name, drivers: _, endings, read, lacking, note } in gdal {
+        let read = if *read { "yes" } else { "no" };
+        let note = lacking.as_ref().map_or_else(|| note.clone(), |lacking| format!("{lacking}; {note}"));
+        through_gdal.add_row([name, &endings.join(", "), read, &note]);
+    }
+    outln!("\n{through_gdal}");
     for (title, rows) in [
         ("compression (tag 259)", compressions),
         ("numbers (tag 339)", numbers),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use eosfed_data::{Format, Formats, Limits, formats};
+use eosfed_data::{Format, Formats, GdalFormat, Limits, formats};
 
 use crate::page::Page;
 
@@ -14,12 +14,24 @@ tag, the value found and a command that converts it.
 
 ";
 
+const GDAL: &str = "
+## Through GDAL
+
+A build with the cargo feature `gdal` reads these too, by the drivers of the libgdal of its machine. The image
+`eosfed-client-gdal` is such a build; any other says what lacks. [More kinds of files](../imagery-gdal.md) has
+the rules.
+
+| kind | drivers | endings | read | |
+| --- | --- | --- | --- | --- |
+";
+
 /// The page.
 ///
 /// # Errors
 /// If the text cannot be written.
 pub(crate) fn page() -> anyhow::Result<Page> {
-    let Formats { files, compressions, numbers, photometric, limits } = formats(&Limits::default());
+    let Formats { files, compressions, numbers, photometric, gdal, gdal_version: _, limits } =
+        formats(&Limits::default());
     let mut text = INTRODUCTION.to_owned();
     for file in files {
         writeln!(text, "- {file}")?;
@@ -34,6 +46,11 @@ pub(crate) fn page() -> anyhow::Result<Page> {
             let read = if read { "yes" } else { "no" };
             writeln!(text, "| {value} | {name} | {read} | {note} |")?;
         }
+    }
+    text.push_str(GDAL);
+    for GdalFormat { name, drivers, endings, note, .. } in gdal {
+        let read = if drivers.is_empty() { "no" } else { "yes" };
+        writeln!(text, "| {name} | {} | {} | {read} | {note} |", drivers.join(", "), endings.join(", "))?;
     }
     writeln!(
         text,

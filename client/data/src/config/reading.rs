@@ -9,7 +9,8 @@ use eosfed_common::model::NamedBand;
 use super::FileBand;
 use crate::bandcheck::Scaling;
 use crate::error::DataError;
-use crate::geotiff::{BaselineOffset, Complex, FileScaling, GeoTiff, Numbers};
+use crate::geotiff::{BaselineOffset, Complex, FileScaling, Numbers, Role};
+use crate::image_file::ImageFile;
 use crate::raster::Limits;
 
 /// What is said of the numbers of images. Each word means what it means in `dataset.toml` ([`DatasetConfig`]).
@@ -61,9 +62,9 @@ impl Reading {
     /// Opens one of the images.
     ///
     /// # Errors
-    /// As [`GeoTiff::open`], and if the file does not say what is to be applied.
-    pub fn open(&self, path: &Path, limits: &Limits) -> Result<GeoTiff, DataError> {
-        GeoTiff::open_image(path, limits, self.numbers())
+    /// As [`ImageFile::open`], and if the file does not say what is to be applied.
+    pub fn open(&self, path: &Path, limits: &Limits) -> Result<ImageFile, DataError> {
+        ImageFile::open_as(Role::Image, path, limits, self.numbers())
     }
 
     /// What is done to the values of the files.

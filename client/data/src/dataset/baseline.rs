@@ -8,7 +8,8 @@ use super::Dataset;
 use super::grids::Header;
 use crate::config::Reading;
 use crate::error::DataError;
-use crate::geotiff::{Baseline, FileScaling, GeoTiff};
+use crate::geotiff::{Baseline, FileScaling};
+use crate::image_file::ImageFile;
 
 /// A note that is shown only beside one about later baselines.
 const EARLIER: &str = "images are of a Sentinel-2 processing baseline before 04.00";
@@ -79,8 +80,8 @@ impl Dataset {
 
 /// What may be wrong about the baselines of images that are read together, where no data set describes them.
 #[must_use]
-pub fn baseline_notes<'a>(reading: &Reading, images: impl Iterator<Item = &'a GeoTiff>) -> Vec<String> {
-    let note = note_of(reading, images.filter_map(GeoTiff::baseline));
+pub fn baseline_notes<'a>(reading: &Reading, images: impl Iterator<Item = &'a ImageFile>) -> Vec<String> {
+    let note = note_of(reading, images.filter_map(ImageFile::baseline));
     joined(&note.into_iter().collect())
 }
 

@@ -3,7 +3,8 @@
 
 use crate::config::FileBand;
 use crate::error::DataError;
-use crate::geotiff::{BandName, GeoTiff, wavelength};
+use crate::geotiff::{BandName, wavelength};
+use crate::image_file::ImageFile;
 
 /// How far the middle of a band may be from the wavelength that is asked for, in nanometres. The bands of imaging
 /// spectrometers are 5 to 12 nm apart.
@@ -77,8 +78,8 @@ pub(super) fn places(taken: &[Taken]) -> Vec<usize> {
 ///
 /// # Errors
 /// If a band is not there or not clear, or if a file has none of them.
-pub fn choose_bands(wanted: &[FileBand], files: &mut [GeoTiff]) -> Result<Vec<usize>, DataError> {
-    let names: Vec<Vec<BandName>> = files.iter().map(GeoTiff::name_of_each_band).collect();
+pub fn choose_bands(wanted: &[FileBand], files: &mut [ImageFile]) -> Result<Vec<usize>, DataError> {
+    let names: Vec<Vec<BandName>> = files.iter().map(ImageFile::name_of_each_band).collect();
     let taken = taken(wanted, &names).map_err(|refusal| match refusal {
         Refusal::Band(reason) => DataError::file(files[0].path(), reason),
         Refusal::Unused(at) => {

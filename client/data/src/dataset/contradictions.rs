@@ -16,8 +16,9 @@ use crate::contents::{Beginning, beginning};
 use crate::error::DataError;
 use crate::files::stamp;
 use crate::georeference::{Grid, TOLERANCE};
-use crate::geotiff::{Baseline, GeoTiff, Numbers, Role};
-use crate::read::is_geotiff;
+use crate::geotiff::{Baseline, Numbers, Role};
+use crate::image_file::ImageFile;
+use crate::read::has_windows;
 use crate::split::Split;
 
 /// Changes when findings are made in another way.
@@ -126,10 +127,10 @@ impl Dataset {
     fn look(&self, path: &Path) -> (Seen, Option<Lies>) {
         let beginning = beginning(path).ok();
         let nothing = (Seen { beginning, ..Seen::default() }, None);
-        if !is_geotiff(path).unwrap_or_default() {
+        if !has_windows(path).unwrap_or_default() {
             return nothing;
         }
-        let Ok(file) = GeoTiff::open_as(Role::Image, path, &self.limits, Numbers::STORED) else {
+        let Ok(file) = ImageFile::open_as(Role::Image, path, &self.limits, Numbers::STORED) else {
             return nothing;
         };
         let grid = file.grid();

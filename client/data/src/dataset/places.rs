@@ -1,7 +1,6 @@
 //! Where the samples of folders, pairs and tables lie: by the coordinates of an index or a table, or by the
 //! georeference of their first image.
 
-use std::ffi::OsStr;
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -10,7 +9,10 @@ use super::place::{Division, Spot, divide};
 use super::{Dataset, Item};
 use crate::config::SplitBy;
 use crate::error::DataError;
-use crate::geotiff::{GeoTiff, Numbers, Role};
+use crate::files::has_ending;
+use crate::gdal_file::has_gdal_ending;
+use crate::geotiff::{Numbers, Role};
+use crate::image_file::ImageFile;
 use crate::split::Split;
 
 /// Sides of cells in degrees, largest first: 55 km to 600 m on a meridian.
@@ -84,11 +86,10 @@ impl Dataset {
 
     /// Size, geotransform and reference system of an image, without its pixels.
     fn reference(&self, path: &Path) -> Result<Option<Lies>, DataError> {
-        let extension = path.extension().map(OsStr::to_ascii_lowercase);
-        if !extension.is_some_and(|extension| extension == "tif" || extension == "tiff") {
+        if !has_ending(path, &["tif", "tiff"]) && !has_gdal_ending(path) {
             return Ok(None);
         }
-        let file = GeoTiff::open_as(Role::Image, path, &self.limits, Numbers::STORED)?;
+        let file = ImageFile::open_as(Role::Image, path, &self.limits, Numbers::STORED)?;
         let size = [file.width() as f64, file.height() as f64];
         let found = file.reference().and_then(|reference| {
             Some(Lies { size, geotransform: reference.geotransform()?, system: reference.system_text() })

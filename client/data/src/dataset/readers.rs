@@ -8,9 +8,10 @@ use eosfed_common::model::Task;
 
 use super::grids::Header;
 use crate::error::DataError;
-use crate::geotiff::{BaselineOffset, GeoTiff, Numbers, Role};
+use crate::geotiff::{BaselineOffset, Numbers, Role};
+use crate::image_file::ImageFile;
 use crate::raster::{Limits, Raster};
-use crate::read::{is_geotiff, read_labels, read_raster};
+use crate::read::{has_windows, read_labels, read_raster};
 
 /// Decoded pixels that the files of one scene keep, in bytes.
 const KEPT: usize = 64 << 20;
@@ -41,7 +42,7 @@ pub(super) struct WindowReader(Pixels);
 
 enum Pixels {
     /// Strips or tiles are decoded as they are needed.
-    Windows(Box<GeoTiff>),
+    Windows(ImageFile),
     /// The format has no windows.
     Whole(Raster),
 }
@@ -54,10 +55,10 @@ impl WindowReader {
         numbers: Numbers,
         files: usize,
     ) -> Result<Self, DataError> {
-        if !is_geotiff(path)? {
+        if !has_windows(path)? {
             return Self::whole(path, read_raster(path, limits)?, &numbers);
         }
-        Ok(Self::windows(GeoTiff::open_as(Role::Image, path, limits, numbers)?, files))
+        Ok(Self::windows(ImageFile::open_as(Role::Image, path, limits, numbers)?, files))
     }
 
     /// Opens a mask or target raster.
@@ -72,15 +73,15 @@ impl WindowReader {
         if task == Task::Regression {
             return Self::open(path, limits, numbers, files);
         }
-        if !is_geotiff(path)? {
+        if !has_windows(path)? {
             return Self::whole(path, read_labels(path, limits)?, &numbers);
         }
-        Ok(Self::windows(GeoTiff::open_as(Role::Labels, path, limits, numbers)?, files))
+        Ok(Self::windows(ImageFile::open_as(Role::Labels, path, limits, numbers)?, files))
     }
 
-    fn windows(mut file: GeoTiff, files: usize) -> Self {
+    fn windows(mut file: ImageFile, files: usize) -> Self {
         file.keep_at_most(KEPT / files.max(1));
-        Self(Pixels::Windows(Box::new(file)))
+        Self(Pixels::Windows(file))
     }
 
     /// An image of a format that states neither a scale, a value of missing pixels nor a baseline.

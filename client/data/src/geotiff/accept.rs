@@ -14,7 +14,7 @@ use super::refused::{REWRITE, Refused};
 use super::values::Kind;
 
 /// Keeps the indices of a palette.
-const INDICES: &str = "-co PHOTOMETRIC=MINISBLACK -co NBITS=8";
+pub(crate) const INDICES: &str = "-co PHOTOMETRIC=MINISBLACK -co NBITS=8";
 const GREY_BYTES: &str = "-co PHOTOMETRIC=MINISBLACK -co NBITS=8";
 const GREY_WORDS: &str = "-co PHOTOMETRIC=MINISBLACK -co NBITS=16";
 

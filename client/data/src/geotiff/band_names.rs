@@ -26,7 +26,7 @@ struct Words<'a> {
     unit: Option<&'a str>,
 }
 
-/// The bands of a file with so many of them, from the items of its metadata; empty if it says nothing of any.
+/// The bands of a file with so many of them, from the items of its metadata.
 pub(super) fn band_names<'a>(items: impl Iterator<Item = Node<'a, 'a>>, bands: usize) -> Vec<BandName> {
     let mut words = vec![Words::default(); bands];
     let mut unit_of_all = None;
@@ -34,7 +34,6 @@ pub(super) fn band_names<'a>(items: impl Iterator<Item = Node<'a, 'a>>, bands: u
         let text = item.text().unwrap_or_default().trim();
         let name = item.attribute("name").unwrap_or_default();
         let named = |other: &str| name.eq_ignore_ascii_case(other);
-        let number = || text.parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.0);
         let Some(sample) = item.attribute("sample") else {
             if named("wavelength_units") {
                 unit_of_all = Some(text);
@@ -45,15 +44,33 @@ pub(super) fn band_names<'a>(items: impl Iterator<Item = Node<'a, 'a>>, bands: u
         if item.attribute("role") == Some("description") {
             band.description = Some(text);
         } else if named("CENTRAL_WAVELENGTH_UM") {
-            band.central = number();
+            band.central = positive(text);
         } else if named("wavelength") {
-            band.wavelength = number();
+            band.wavelength = positive(text);
         } else if named("wavelength_units") {
             band.unit = Some(text);
         }
     }
-    let named: Vec<BandName> = words.into_iter().map(|words| words.name(unit_of_all)).collect();
-    if named.iter().all(|name| *name == BandName::default()) { Vec::new() } else { named }
+    words.into_iter().map(|words| words.name(unit_of_all)).collect()
+}
+
+/// A number of a wavelength.
+fn positive(text: &str) -> Option<f64> {
+    text.trim().parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.0)
+}
+
+#[cfg(feature = "gdal")]
+impl BandName {
+    /// From GDAL's words: the description, CENTRAL_WAVELENGTH_UM, wavelength and wavelength_units.
+    pub(crate) fn of_words(
+        description: Option<&str>,
+        central: Option<&str>,
+        wavelength: Option<&str>,
+        unit: Option<&str>,
+    ) -> Self {
+        let [central, wavelength] = [central, wavelength].map(|text| text.and_then(positive));
+        Words { description, central, wavelength, unit: None }.name(unit)
+    }
 }
 
 impl Words<'_> {
@@ -149,7 +166,7 @@ mod tests {
         assert_eq!(all[0].wavelength, Some(2.0));
         let unknown =
             "<Item name=\"wavelength\" sample=\"0\">2</Item><Item name=\"wavelength_units\">Index</Item>";
-        assert_eq!(names(unknown, 1), []);
-        assert_eq!(names("<Item name=\"AREA\">Point</Item>", 3), []);
+        assert_eq!(names(unknown, 1), [BandName::default()]);
+        assert_eq!(names("<Item name=\"AREA\">Point</Item>", 3), vec![BandName::default(); 3]);
     }
 }

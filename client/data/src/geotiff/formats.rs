@@ -1,15 +1,14 @@
-//! What this build reads of GeoTIFF, in one table: the reader accepts files by it, and `data formats` prints it.
+//! What this crate reads of GeoTIFF, in one table: the reader accepts files by it, and `data formats` prints it.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::values::Kind;
-use crate::raster::Limits;
 
 /// Options of `gdal_translate` that give the three colours.
 pub(super) const RED_GREEN_BLUE: &str = "-b 1 -b 2 -b 3 -co PHOTOMETRIC=RGB -co COMPRESS=DEFLATE";
 /// Options of `gdal_translate` that give the numbers.
-pub(super) const GREY: &str = "-co PHOTOMETRIC=MINISBLACK";
+pub(crate) const GREY: &str = "-co PHOTOMETRIC=MINISBLACK";
 
 /// How strips and tiles are packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,21 +179,6 @@ pub(super) enum Predictor {
 /// The compressions under which differences are stored.
 pub(super) const PREDICTED: [Codec; 4] = [Codec::Lzw, Codec::Deflate, Codec::Zstd, Codec::Lzma];
 
-/// What this build reads of GeoTIFF.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
-pub struct Formats {
-    /// Kinds of files.
-    pub files: Vec<String>,
-    /// Compressions of GeoTIFF.
-    pub compressions: Vec<Format>,
-    /// What the numbers of GeoTIFF are.
-    pub numbers: Vec<Format>,
-    /// What the bands of GeoTIFF mean.
-    pub photometric: Vec<Format>,
-    /// Limits of one file.
-    pub limits: FormatLimits,
-}
-
 /// One value of a tag.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Format {
@@ -208,20 +192,9 @@ pub struct Format {
     pub note: String,
 }
 
-/// Limits of one file.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
-pub struct FormatLimits {
-    /// Width and height in pixels.
-    pub side: u32,
-    /// Bands.
-    pub bands: u32,
-    /// Bytes of a file that is read whole, of 4 for each number, and of a strip or tile.
-    pub bytes: u64,
-}
-
-/// What this build reads, from the tables by which files are accepted.
-#[must_use]
-pub fn formats(limits: &Limits) -> Formats {
+/// What this build reads of GeoTIFF, from the tables by which files are accepted: compressions, numbers, and what bands
+/// mean.
+pub(crate) fn tiff_formats() -> [Vec<Format>; 3] {
     let format = |value: u64, name: &str, read: bool, note: String| Format {
         value,
         name: name.to_owned(),
@@ -234,29 +207,16 @@ pub fn formats(limits: &Limits) -> Formats {
         let asked = if complex { " of both parts together, where a data set says `complex`" } else { "" };
         format!("{} bits{asked}", spans.collect::<Vec<_>>().join(", "))
     };
-    Formats {
-        files: FILES.map(str::to_owned).to_vec(),
-        compressions: COMPRESSIONS
-            .iter()
-            .map(|fact| format(fact.value, fact.name, fact.codec.is_some(), fact.note.to_owned()))
-            .collect(),
-        numbers: NUMBERS.iter().map(|fact| format(fact.value, fact.name, true, bits(fact))).collect(),
-        photometric: PHOTOMETRIC
-            .iter()
-            .map(|fact| {
-                let read = !matches!(fact.reading, Reading::Refused(_));
-                format(fact.value, fact.name, read, fact.reading.note().to_owned())
-            })
-            .collect(),
-        limits: FormatLimits { side: limits.side, bands: limits.bands, bytes: limits.bytes },
-    }
+    let compressions = COMPRESSIONS
+        .iter()
+        .map(|fact| format(fact.value, fact.name, fact.codec.is_some(), fact.note.to_owned()));
+    let numbers = NUMBERS.iter().map(|fact| format(fact.value, fact.name, true, bits(fact)));
+    let photometric = PHOTOMETRIC.iter().map(|fact| {
+        let read = !matches!(fact.reading, Reading::Refused(_));
+        format(fact.value, fact.name, read, fact.reading.note().to_owned())
+    });
+    [compressions.collect(), numbers.collect(), photometric.collect()]
 }
-
-const FILES: [&str; 3] = [
-    "GeoTIFF and BigTIFF: strips or tiles, interleaved or planar, also with the mask inside the file; windows are read",
-    "PNG: read whole",
-    "JPEG: 1, 3 or 4 components of 8 bits, read whole",
-];
 
 /// Numbers from and to, for sentences.
 pub(super) fn span(from: u64, to: u64) -> String {

@@ -177,7 +177,6 @@ mod tests {
     use super::super::map_layout::{MAP_TILE, MapBand, MapKind};
     use super::super::source::Source;
     use super::*;
-    use crate::geotiff::GeoTiff;
     use crate::raster::Limits;
 
     #[test]
@@ -201,7 +200,7 @@ mod tests {
         let starts = [&small, &big].map(|path| std::fs::read(path).unwrap()[..4].to_vec());
         assert_eq!(starts, [b"II*\0".to_vec(), b"II+\0".to_vec()]);
         for path in [&small, &big] {
-            let read = GeoTiff::open(path, &Limits::default()).unwrap().whole(&Limits::default()).unwrap();
+            let read = crate::read::read_raster(path, &Limits::default()).unwrap();
             assert_eq!((read.width, read.height, read.bands), (300, 20, 2));
             for (at, value) in read.data.iter().enumerate() {
                 let (band, x) = (at / 6000, at % 300);

@@ -45,7 +45,7 @@ impl Baseline {
     }
 
     /// The baseline in a product's name, `S2A_MSIL2A_20220203T101231_N0400_R022_T32UQD_…`, which is part of a path.
-    fn of_name(path: &Path) -> Option<Self> {
+    pub(crate) fn of_name(path: &Path) -> Option<Self> {
         let names = path.iter().rev().filter_map(|name| name.to_str());
         names.filter_map(Self::of_product).next()
     }
@@ -60,7 +60,7 @@ impl Baseline {
     }
 
     /// The baseline in metadata, `04.00`.
-    fn of_text(text: &str) -> Option<Self> {
+    pub(crate) fn of_text(text: &str) -> Option<Self> {
         let (whole, part) = text.trim().split_once('.')?;
         let number = |text: &str| (text.len() == 2).then(|| text.parse::<u16>().ok()).flatten();
         Some(Self(number(whole)? * 100 + number(part)?)).filter(|baseline| *baseline != Self::OWN)
@@ -75,12 +75,12 @@ impl fmt::Display for Baseline {
 
 /// What the metadata of a file say.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Metadata {
+pub(crate) struct Metadata {
     /// Of each band; empty if no band has one that changes a number.
-    pub(super) scaling: Vec<Scaling>,
-    pub(super) baseline: Option<Baseline>,
+    pub(crate) scaling: Vec<Scaling>,
+    pub(crate) baseline: Option<Baseline>,
     /// Of each band; empty if nothing is said of any.
-    pub(super) names: Vec<BandName>,
+    pub(crate) names: Vec<BandName>,
 }
 
 impl Metadata {
@@ -131,10 +131,19 @@ impl Metadata {
                     ))
                 })?;
         }
-        if scaling.iter().any(|scaling| *scaling != Scaling::default()) {
-            found.scaling = scaling;
-        }
+        found.scaling = scaling;
+        found.drop_unsaid();
         Ok(found)
+    }
+
+    /// Leaves out what is said of no band.
+    pub(crate) fn drop_unsaid(&mut self) {
+        if self.scaling.iter().all(|scaling| *scaling == Scaling::default()) {
+            self.scaling.clear();
+        }
+        if self.names.iter().all(|name| *name == BandName::default()) {
+            self.names.clear();
+        }
     }
 }
 
@@ -142,7 +151,11 @@ fn is_baseline(item: Node<'_, '_>) -> bool {
     item.attribute("name").is_some_and(|name| name.eq_ignore_ascii_case("PROCESSING_BASELINE"))
 }
 
-fn parse(text: &str) -> Result<Document<'_>, roxmltree::Error> {
+/// Parses XML, with a limit of nodes and without entities.
+///
+/// # Errors
+/// If it is none.
+pub(crate) fn parse(text: &str) -> Result<Document<'_>, roxmltree::Error> {
     let options = ParsingOptions { allow_dtd: false, nodes_limit: MOST_NODES, ..ParsingOptions::default() };
     Document::parse_with_options(text, options)
 }
@@ -151,7 +164,7 @@ fn parse(text: &str) -> Result<Document<'_>, roxmltree::Error> {
 ///
 /// # Errors
 /// If there is a mask, or metadata with a scale, an offset or a value of missing pixels.
-pub(super) fn check_beside(path: &Path) -> Result<(), DataError> {
+pub(crate) fn check_beside(path: &Path) -> Result<(), DataError> {
     let beside = |ending: &str| {
         let mut name = path.as_os_str().to_owned();
         name.push(ending);

@@ -30,24 +30,39 @@ mod values;
 use std::io::{BufWriter, Seek, Write};
 use std::path::Path;
 
+#[cfg(feature = "gdal")]
+pub(crate) use accept::INDICES;
 pub(crate) use accept::Role;
 pub(crate) use band_names::{BandName, wavelength};
 pub use complex::Complex;
 use eosfed_common::files::folder_of;
-pub use formats::{Format, FormatLimits, Formats, formats};
+pub use formats::Format;
+#[cfg(feature = "gdal")]
+pub(crate) use formats::GREY;
+pub(crate) use formats::tiff_formats;
 pub use map::{WrittenFile, unwritable, write_map, write_public};
 pub use map_layout::{MAP_TILE, MapBand, MapKind, MapLayout, PutTile};
 pub(crate) use metadata::Baseline;
+#[cfg(feature = "gdal")]
+pub(crate) use metadata::{Metadata, check_beside, parse as parse_xml};
 pub(crate) use nodata::Nodata;
 pub use numbers::BaselineOffset;
 pub(crate) use numbers::Numbers;
+#[cfg(feature = "gdal")]
+pub(crate) use pixels::unheld;
 pub use reader::GeoTiff;
+#[cfg(feature = "gdal")]
+pub(crate) use reader::reference_in;
+#[cfg(feature = "gdal")]
+pub(crate) use refused::Refused;
 pub(crate) use refused::{REWRITE, conversion};
 pub use stated::FileScaling;
 pub(crate) use stated::{Stated, StatedBand};
 use tiff::TiffError;
 use tiff::encoder::{DirectoryEncoder, TiffEncoder, TiffKind, TiffValue};
 use tiff::tags::Tag;
+#[cfg(feature = "gdal")]
+pub(crate) use values::{Kind, Rows, Values};
 
 use crate::error::DataError;
 use crate::georeference::GeoReference;

@@ -1,5 +1,6 @@
 //! How the stored numbers of a file become its values.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -10,6 +11,7 @@ use super::metadata::{Baseline, Metadata, UNSCALE};
 use super::refused::Refused;
 use super::stated::{FileScaling, Stated, scale};
 use crate::bandcheck::Scaling;
+use crate::error::DataError;
 use crate::raster::Raster;
 
 /// What is done about the 1,000 by which numbers of Sentinel-2 products are larger since processing baseline 04.00.
@@ -51,11 +53,7 @@ impl Numbers {
     };
 
     /// What is applied to each band of a file that states `own` itself, if a catalogue says something of it.
-    pub(super) fn stated_scaling(
-        &self,
-        own: &[Scaling],
-        bands: usize,
-    ) -> Option<Result<Vec<Scaling>, String>> {
+    fn stated_scaling(&self, own: &[Scaling], bands: usize) -> Option<Result<Vec<Scaling>, String>> {
         // With it, only the baseline counts.
         let remove = self.baseline_offset == Some(BaselineOffset::Remove);
         let stated = self.stated.as_ref().filter(|_| !remove)?;
@@ -77,12 +75,39 @@ impl Numbers {
         Ok(())
     }
 
+    /// What is applied to each band of a file with these metadata; nothing if it is empty.
+    ///
+    /// # Errors
+    /// If it is unclear what the numbers mean.
+    pub(crate) fn scaling_of_file(
+        &self,
+        metadata: &Metadata,
+        bands: usize,
+        path: &Path,
+    ) -> Result<Vec<Scaling>, DataError> {
+        match self.stated_scaling(&metadata.scaling, bands) {
+            Some(scaling) => scaling.map_err(|reason| DataError::file(path, reason)),
+            None => {
+                self.scaling(metadata, bands).map_err(|refused| DataError::file(path, refused.about(path)))
+            }
+        }
+    }
+
+    /// Makes values of the stored numbers of a window with so many pixels: its own value of missing pixels is NaN, and
+    /// each band is scaled.
+    pub(crate) fn finish(&self, data: &mut [f32], pixels: usize, scaling: &[Scaling]) {
+        if let Some(nodata) = self.nodata {
+            data.iter_mut().filter(|value| **value == nodata).for_each(|value| *value = f32::NAN);
+        }
+        scale(data, pixels, scaling);
+    }
+
     /// What is applied to each band of a file with these metadata, of which no catalogue says anything; nothing if it
     /// is empty.
     ///
     /// # Errors
     /// If it is unclear what the numbers mean.
-    pub(super) fn scaling(&self, metadata: &Metadata, bands: usize) -> Result<Vec<Scaling>, Refused> {
+    fn scaling(&self, metadata: &Metadata, bands: usize) -> Result<Vec<Scaling>, Refused> {
         if self.baseline_offset == Some(BaselineOffset::Remove) {
             return without_offset(metadata.baseline, bands);
         }
@@ -95,7 +120,7 @@ impl Numbers {
                 let at = stated.iter().position(|scaling| *scaling != self.applied_later).unwrap_or_default();
                 let Scaling { scale, offset } = stated[at];
                 let sentence = format!(
-                    "it states a scale of `{scale}` and an offset of `{offset}` for band {} (tag 42112, GDAL_METADATA), and \
+                    "it states a scale of `{scale}` and an offset of `{offset}` for band {} (tag 42112, GDAL_METADATA, of a TIFF), and \
                      it must be clear whether they count; in a data set, write `file_scaling = \"apply\"` or, for the \
                      stored numbers, `file_scaling = \"ignore\"` in dataset.toml, and for a map `predict --file-scaling \
                      apply` or `ignore`",

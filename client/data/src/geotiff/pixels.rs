@@ -24,6 +24,15 @@ pub(super) struct Pixels {
     pub(super) most: usize,
 }
 
+/// Refuses a file with a number that 32-bit floats cannot hold.
+pub(crate) fn unheld(value: &str) -> Refused {
+    let sentence = format!(
+        "pixel values must be numbers that 32-bit floats hold exactly, or at all if they are floats, found `{value}` (if it \
+         marks missing data, add `-a_nodata {value}`)"
+    );
+    Refused::new(sentence, "-ot Float32")
+}
+
 /// A part of an image: its left and top pixel, width and height.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Window {
@@ -112,12 +121,8 @@ impl Pixels {
             },
         };
         values.floats(nodata, complex, rows).map_err(|value| {
-            let sentence = format!(
-                "pixel values must be numbers that 32-bit floats hold exactly, or at all if they are floats, found `{value}` (if \
-                 it marks missing data, add `-a_nodata {value}`)"
-            );
             let path = source.path();
-            DataError::file(path, Refused::new(sentence, "-ot Float32").about(path))
+            DataError::file(path, unheld(&value).about(path))
         })
     }
 

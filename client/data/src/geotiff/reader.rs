@@ -18,11 +18,10 @@ use super::numbers::Numbers;
 use super::pixels::{Pixels, Window};
 use super::refused::Refused;
 use super::source::Source;
-use super::stated::scale;
 use crate::bandcheck::Scaling;
 use crate::error::DataError;
-use crate::georeference::{GeoReference, Grid};
-use crate::raster::{Limits, Raster};
+use crate::georeference::GeoReference;
+use crate::raster::Limits;
 
 /// Decoded strips and tiles that are kept, in bytes.
 const CACHE: usize = 256 << 20;
@@ -66,11 +65,6 @@ impl GeoTiff {
     /// As [`Self::open`], but for complex numbers.
     pub fn open_complex(path: &Path, limits: &Limits, complex: Complex) -> Result<Self, DataError> {
         Self::open_as(Role::Image, path, limits, Numbers { complex: Some(complex), ..Numbers::default() })
-    }
-
-    /// Opens an image whose numbers are read in this way.
-    pub(crate) fn open_image(path: &Path, limits: &Limits, numbers: Numbers) -> Result<Self, DataError> {
-        Self::open_as(Role::Image, path, limits, numbers)
     }
 
     pub(crate) fn open_as(
@@ -117,10 +111,7 @@ impl GeoTiff {
         let reference = reference(&file, &directory);
         let bands = layout.accepted.samples;
         let metadata = Metadata::read(&file, &directory, bands, path).map_err(refuse)?;
-        let scaling = match numbers.stated_scaling(&metadata.scaling, bands) {
-            Some(scaling) => scaling.map_err(fail)?,
-            None => numbers.scaling(&metadata, bands).map_err(refuse)?,
-        };
+        let scaling = numbers.scaling_of_file(&metadata, bands, path)?;
         let complex = layout.accepted.complex;
         if complex.is_some() && !scaling.is_empty() {
             let reason = "a scale or an offset that is stated of complex numbers cannot count, and one is stated of its; for the \
@@ -163,13 +154,6 @@ impl GeoTiff {
         &self.names
     }
 
-    /// What it says of each of its bands, also where that is nothing.
-    pub(crate) fn name_of_each_band(&self) -> Vec<BandName> {
-        let mut names = self.names.clone();
-        names.resize(self.bands(), BandName::default());
-        names
-    }
-
     pub(crate) fn path(&self) -> &Path {
         self.source.path()
     }
@@ -198,12 +182,6 @@ impl GeoTiff {
         self.baseline
     }
 
-    /// The grid that it lies on.
-    #[must_use]
-    pub fn grid(&self) -> Grid {
-        Grid::new(self.width(), self.height(), self.reference.as_ref())
-    }
-
     /// Whether every pixel has data in every band by what the file says of itself.
     pub(crate) const fn is_complete(&self) -> bool {
         let Accepted { kind, codec, nodata, .. } = &self.pixels.layout.accepted;
@@ -212,6 +190,12 @@ impl GeoTiff {
         let stated = self.pixels.stated_nodata.is_some() || self.numbers.nodata.is_some();
         let marked = nodata.is_some() || stated;
         whole && !marked && self.mask.is_none()
+    }
+
+    /// Whether it says of pixels that they have no data.
+    #[cfg(feature = "gdal")]
+    pub(crate) const fn marks_missing(&self) -> bool {
+        self.pixels.layout.accepted.nodata.is_some() || self.mask.is_some()
     }
 
     /// Width and height in pixels of a strip or tile, which is decoded as a whole.
@@ -225,16 +209,6 @@ impl GeoTiff {
         if let Some(mask) = &mut self.mask {
             mask.most = bytes / 8;
         }
-    }
-
-    /// The whole raster, in memory.
-    pub(crate) fn whole(mut self, limits: &Limits) -> Result<Raster, DataError> {
-        let [width, height, bands] = [self.width(), self.height(), self.bands()];
-        let shape = [width, height, bands].map(|n| u32::try_from(n).unwrap_or(u32::MAX));
-        limits.check(self.source.path(), shape[0], shape[1], shape[2])?;
-        self.keep_at_most(0);
-        let data = self.window(0, 0, width, height)?;
-        Ok(Raster { width, height, bands, data, reference: self.reference })
     }
 
     /// The values inside a window, in the order band, row, column. Pixels outside the file, pixels
@@ -258,12 +232,22 @@ impl GeoTiff {
                 hidden.for_each(|(value, _)| *value = f32::NAN);
             }
         }
-        if let Some(nodata) = self.numbers.nodata {
-            data.iter_mut().filter(|value| **value == nodata).for_each(|value| *value = f32::NAN);
-        }
-        scale(&mut data, width * height, &self.scaling);
+        self.numbers.finish(&mut data, width * height, &self.scaling);
         Ok(data)
     }
+}
+
+/// The georeference of a GeoTIFF in memory, which sentences call `path`; `None` if it has none.
+///
+/// # Errors
+/// If it is none.
+#[cfg(feature = "gdal")]
+pub(crate) fn reference_in(path: &Path, bytes: Vec<u8>) -> Result<Option<GeoReference>, DataError> {
+    let fail = |reason: String| DataError::file(path, reason);
+    let source = Source::of_bytes(path, bytes);
+    let (file, first) = Directories::open(&source).map_err(fail)?;
+    let directory = file.read(first).map_err(|error| fail(error.to_string()))?;
+    Ok(reference(&file, &directory))
 }
 
 fn reference(file: &Directories<'_>, directory: &Directory) -> Option<GeoReference> {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// Why a file is refused: a sentence, and what makes a readable file of it.
-pub(super) struct Refused {
+pub(crate) struct Refused {
     sentence: String,
     remedy: Remedy,
 }
@@ -16,7 +16,7 @@ enum Remedy {
 }
 
 impl Refused {
-    pub(super) fn new(sentence: String, options: &'static str) -> Self {
+    pub(crate) fn new(sentence: String, options: &'static str) -> Self {
         Self { sentence, remedy: Remedy::Translate(options) }
     }
 
@@ -26,7 +26,7 @@ impl Refused {
     }
 
     /// With a command for the file.
-    pub(super) fn about(&self, path: &Path) -> String {
+    pub(crate) fn about(&self, path: &Path) -> String {
         let command = match self.remedy {
             Remedy::Translate(options) => conversion(options, path),
             Remedy::Amplitudes => format!(

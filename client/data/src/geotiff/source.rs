@@ -14,7 +14,8 @@ const HEAD: u64 = 128 << 10;
 /// An opened file.
 pub(super) struct Source {
     path: PathBuf,
-    file: File,
+    /// None if all of it is in `head`.
+    file: Option<File>,
     length: u64,
     head: Vec<u8>,
 }
@@ -28,7 +29,13 @@ impl Source {
         let length = file.metadata().map_err(fail)?.len();
         let mut head = vec![0; length.min(HEAD) as usize];
         file.read_exact_at(&mut head, 0).map_err(fail)?;
-        Ok(Self { path: path.to_owned(), file, length, head })
+        Ok(Self { path: path.to_owned(), file: Some(file), length, head })
+    }
+
+    /// A file in memory, which sentences call `path`.
+    #[cfg(feature = "gdal")]
+    pub(super) fn of_bytes(path: &Path, bytes: Vec<u8>) -> Self {
+        Self { path: path.to_owned(), file: None, length: bytes.len() as u64, head: bytes }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -50,7 +57,8 @@ impl Source {
             into.copy_from_slice(&self.head[offset as usize..end as usize]);
             return Ok(());
         }
-        self.file.read_exact_at(into, offset)
+        let file = self.file.as_ref().ok_or(io::ErrorKind::UnexpectedEof)?;
+        file.read_exact_at(into, offset)
     }
 
     /// `length` bytes that begin at `offset`.

@@ -7,10 +7,7 @@ use tiff::encoder::{Compression, TiffEncoder, colortype};
 
 use super::*;
 use crate::raster::Limits;
-
-fn read_geotiff(path: &Path, limits: &Limits) -> Result<Raster, DataError> {
-    GeoTiff::open(path, limits)?.whole(limits)
-}
+use crate::read::{read_labels, read_raster};
 
 fn raster(bands: usize) -> Raster {
     let data = (0..bands * 12).map(|v| v as f32).collect();
@@ -34,7 +31,7 @@ fn written(raster: &Raster) -> (tempfile::TempDir, std::path::PathBuf) {
 fn many_bands_and_the_georeference_read_back() {
     for bands in [1, 2, 3, 6, 13] {
         let (_folder, path) = written(&raster(bands));
-        assert_eq!(read_geotiff(&path, &Limits::default()).unwrap(), raster(bands), "{bands} bands");
+        assert_eq!(read_raster(&path, &Limits::default()).unwrap(), raster(bands), "{bands} bands");
     }
 }
 
@@ -43,7 +40,7 @@ fn nodata_becomes_nan() {
     let mut holes = raster(1);
     holes.data[5] = f32::NAN;
     let (_folder, path) = written(&holes);
-    let read = read_geotiff(&path, &Limits::default()).unwrap();
+    let read = read_raster(&path, &Limits::default()).unwrap();
     assert!(read.data[5].is_nan() && read.data[4] == 4.0);
     assert!(!GeoTiff::open(&path, &Limits::default()).unwrap().is_complete());
 }
@@ -58,12 +55,12 @@ fn integer_types_interleaving_and_compression_are_read() {
         let mut encoder = TiffEncoder::new(file).unwrap().with_compression(compression);
         let pixels: Vec<u16> = (0..36).map(|v| v * 1000).collect();
         encoder.write_image::<colortype::RGB16>(4, 3, &pixels).unwrap();
-        let read = read_geotiff(&path, &Limits::default()).unwrap();
+        let read = read_raster(&path, &Limits::default()).unwrap();
         assert_eq!((read.bands, read.band(1)[0], read.band(1)[1]), (3, 1000.0, 4000.0));
     }
     let file = File::create(&path).unwrap();
     TiffEncoder::new(file).unwrap().write_image::<colortype::GrayI16>(2, 1, &[-5_i16, 7]).unwrap();
-    assert_eq!(read_geotiff(&path, &Limits::default()).unwrap().data, [-5.0, 7.0]);
+    assert_eq!(read_raster(&path, &Limits::default()).unwrap().data, [-5.0, 7.0]);
     assert!(GeoTiff::open(&path, &Limits::default()).unwrap().is_complete());
 }
 
@@ -75,7 +72,7 @@ fn truncated_files_are_errors_that_name_the_file() {
     // Without the offset of the next directory, at the end, nothing is missing.
     for length in [9, whole.len() / 2, whole.len() - 5] {
         std::fs::write(&cut, &whole[..length]).unwrap();
-        let error = read_geotiff(&cut, &Limits::default()).unwrap_err().to_string();
+        let error = read_raster(&cut, &Limits::default()).unwrap_err().to_string();
         assert!(error.contains("cut.tif"), "{error}");
     }
 }
@@ -97,13 +94,13 @@ fn declared_sizes_are_checked_before_anything_is_allocated() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bomb.tif");
     std::fs::write(&path, bytes.into_inner()).unwrap();
-    let error = read_geotiff(&path, &Limits::default()).unwrap_err().to_string();
+    let error = read_raster(&path, &Limits::default()).unwrap_err().to_string();
     assert!(error.contains("bomb.tif") && error.contains("4294967295x100000"), "{error}");
     let (_folder, path) = written(&raster(6));
     let few = Limits { bytes: 100, ..Limits::default() };
-    assert!(read_geotiff(&path, &few).unwrap_err().to_string().contains("100 bytes in memory"));
+    assert!(read_raster(&path, &few).unwrap_err().to_string().contains("100 bytes in memory"));
     let few = Limits { bands: 5, ..Limits::default() };
-    assert!(read_geotiff(&path, &few).unwrap_err().to_string().contains("found `6`"));
+    assert!(read_raster(&path, &few).unwrap_err().to_string().contains("found `6`"));
 }
 
 /// Found by fuzzing: the bytes of a strip of small integers fitted, and their values took four times that.
@@ -137,7 +134,7 @@ fn tags_that_declare_more_values_than_the_file_holds_are_refused() {
     let cut = folder.path().join("many.tif");
     std::fs::write(&cut, [&whole[..at + 4], &5_600_000_u32.to_le_bytes(), &whole[at + 8..]].concat())
         .unwrap();
-    let error = read_geotiff(&cut, &Limits::default()).unwrap_err().to_string();
+    let error = read_raster(&cut, &Limits::default()).unwrap_err().to_string();
     assert!(
         error.contains("many.tif") && error.contains("tag 284") && error.contains("`5600000`"),
         "{error}"
@@ -157,7 +154,7 @@ proptest! {
             bytes[usize::from(at) % length] = value;
         }
         std::fs::write(&path, bytes).unwrap();
-        let _ = read_geotiff(&path, &Limits { bytes: 1 << 20, ..Limits::default() });
+        let _ = read_raster(&path, &Limits { bytes: 1 << 20, ..Limits::default() });
     }
 }
 
@@ -198,9 +195,8 @@ fn a_map_written_in_any_order_is_read_back_with_its_georeference() {
     .keep()
     .unwrap();
     // A map of classes is a palette.
-    assert!(read_geotiff(&path, &Limits::default()).unwrap_err().to_string().contains("palette"));
-    let read = GeoTiff::open_labels(&path, &Limits::default()).unwrap();
-    let read = read.whole(&Limits::default()).unwrap();
+    assert!(read_raster(&path, &Limits::default()).unwrap_err().to_string().contains("palette"));
+    let read = read_labels(&path, &Limits::default()).unwrap();
     let at = |x: usize, y: usize| read.data[y * 300 + x];
     assert_eq!([at(0, 0), at(299, 0), at(0, 259), at(299, 259)], [0.0, 2.0, 1.0, 3.0]);
     assert_eq!(read.reference, layout.reference);
@@ -220,5 +216,5 @@ fn a_map_written_in_any_order_is_read_back_with_its_georeference() {
     assert_eq!(folder.path().read_dir().unwrap().count(), 1);
     let written = write_map::<DataError>(&path, &values, |put| put(0, 0, &vec![-1.5; MAP_TILE * MAP_TILE]));
     written.unwrap().keep().unwrap();
-    assert_eq!(read_geotiff(&path, &Limits::default()).unwrap().data, [-1.5; 16]);
+    assert_eq!(read_raster(&path, &Limits::default()).unwrap().data, [-1.5; 16]);
 }

@@ -7,7 +7,7 @@ use super::nodata::Nodata;
 
 /// The type of a decoded number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     U8,
     U16,
     U32,
@@ -27,7 +27,7 @@ pub(super) enum Kind {
 
 /// Decoded numbers.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Values {
+pub(crate) enum Values {
     U8(Vec<u8>),
     U16(Vec<u16>),
     U32(Vec<u32>),
@@ -72,7 +72,7 @@ macro_rules! each {
 
 impl Kind {
     /// Bytes of one number.
-    pub(super) const fn bytes(self) -> usize {
+    pub(crate) const fn bytes(self) -> usize {
         match self {
             Self::U8 | Self::I8 => 1,
             Self::U16 | Self::I16 | Self::F16 => 2,
@@ -91,7 +91,7 @@ impl Kind {
         if self.is_complex() { self.bytes() / 2 } else { self.bytes() }
     }
 
-    pub(super) const fn is_float(self) -> bool {
+    pub(crate) const fn is_float(self) -> bool {
         matches!(self, Self::F16 | Self::F32 | Self::F64)
     }
 
@@ -151,7 +151,7 @@ impl Values {
     /// # Errors
     /// The first number that 32-bit floats cannot hold: a whole number that would become another one, or a number
     /// that would become infinite.
-    pub(super) fn floats(
+    pub(crate) fn floats(
         &self,
         nodata: Option<Nodata>,
         complex: Complex,
@@ -213,24 +213,24 @@ impl Values {
 
 /// Where a part of a strip or tile is copied to. `samples` bands are interleaved in the strip or tile, and stored
 /// one after the other in the target.
-pub(super) struct Rows<'a> {
+pub(crate) struct Rows<'a> {
     /// Numbers of one pixel.
-    pub(super) samples: usize,
+    pub(crate) samples: usize,
     /// Those of them that are copied, in this order.
-    pub(super) bands: &'a [usize],
+    pub(crate) bands: &'a [usize],
     /// Pixels of a row of the strip or tile.
-    pub(super) stride: usize,
+    pub(crate) stride: usize,
     /// First column and row of the part.
-    pub(super) from: [usize; 2],
+    pub(crate) from: [usize; 2],
     /// Columns and rows of the part.
-    pub(super) size: [usize; 2],
-    pub(super) target: &'a mut [f32],
+    pub(crate) size: [usize; 2],
+    pub(crate) target: &'a mut [f32],
     /// Where the part begins in the first band of the target.
-    pub(super) start: usize,
+    pub(crate) start: usize,
     /// Numbers of a row of the target.
-    pub(super) target_stride: usize,
+    pub(crate) target_stride: usize,
     /// Numbers of a band of the target.
-    pub(super) target_band: usize,
+    pub(crate) target_band: usize,
 }
 
 impl Rows<'_> {

@@ -7,9 +7,10 @@ use eosfed_common::model::MAX_BANDS;
 use crate::config::FileBand;
 use crate::dataset::choose;
 use crate::error::DataError;
-use crate::geotiff::{BandName, Complex, GeoTiff};
+use crate::geotiff::{BandName, Complex, Numbers, Role};
+use crate::image_file::ImageFile;
 use crate::raster::{Limits, Raster};
-use crate::read::{is_geotiff, read_raster};
+use crate::read::{has_windows, read_raster};
 
 /// Bands that are proposed of files with more than a model can have: their names here, and where they are.
 const PROPOSED: [(&str, &str); 6] = [
@@ -37,10 +38,10 @@ impl Looked {
     /// # Errors
     /// If it cannot be read.
     pub(super) fn at(path: &Path, limits: &Limits) -> Result<Self, DataError> {
-        let (names, complex, raster) = if is_geotiff(path)? {
-            let mut file = GeoTiff::open_complex(path, limits, Complex::Amplitude)?;
-            let mut names = file.names().to_vec();
-            names.resize(file.bands(), BandName::default());
+        let (names, complex, raster) = if has_windows(path)? {
+            let numbers = Numbers { complex: Some(Complex::Amplitude), ..Numbers::default() };
+            let mut file = ImageFile::open_as(Role::Image, path, limits, numbers)?;
+            let names = file.name_of_each_band();
             if let Some((_, proposed)) = proposed(&names) {
                 let positions = choose(&proposed, &names).map_err(|error| DataError::file(path, error))?;
                 file.choose(&positions);

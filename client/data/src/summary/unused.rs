@@ -13,6 +13,7 @@ use crate::config::{Layout, OneOrMany};
 use crate::dataset::Dataset;
 use crate::error::DataError;
 use crate::files::{are_polygons, each_below, is_image};
+use crate::gdal_file::has_known_ending;
 
 /// Most files that are listed.
 const LISTED: usize = 100_000;
@@ -90,7 +91,11 @@ fn reason<'a>(file: &Path, root: &Path, layout: &'a Layout, classes: &[String]) 
         return "describes an image beside it";
     }
     if !is_image(file) {
-        return "its ending is none of an image that is read (`eosfed-client data formats`)";
+        return if has_known_ending(file) {
+            "its ending is that of an image which a build with the feature `gdal` reads (`eosfed-client data formats`)"
+        } else {
+            "its ending is none of an image that is read (`eosfed-client data formats`)"
+        };
     }
     let inside: Vec<&OsStr> = file.strip_prefix(root).unwrap_or(file).iter().collect();
     let is_class = |name: &OsStr| classes.iter().any(|class| name == class.as_str());

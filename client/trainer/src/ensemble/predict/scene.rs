@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use eosfed_data::{DataError, GeoReference, GeoTiff, Limits, Reading, Valid, baseline_notes, choose_bands};
+use eosfed_data::{DataError, GeoReference, ImageFile, Limits, Reading, Valid, baseline_notes, choose_bands};
 
 use super::options::PredictOptions;
 use super::plan::Plan;
@@ -30,7 +30,7 @@ pub(super) struct Values {
 
 /// The files of one date, whose bands are stacked.
 struct Date {
-    files: Vec<GeoTiff>,
+    files: Vec<ImageFile>,
     /// Positions of the head's bands among those that the files give one after the other.
     positions: Vec<usize>,
     /// Those of the bands of `valid`.
@@ -170,9 +170,9 @@ impl Date {
         let first = &paths[0];
         let Reading { bands, file_bands, .. } = &options.reading;
         let open = |path: &PathBuf| options.reading.open(path, &Limits::default());
-        let mut files: Vec<GeoTiff> = paths.iter().map(open).collect::<Result<_, DataError>>()?;
+        let mut files: Vec<ImageFile> = paths.iter().map(open).collect::<Result<_, DataError>>()?;
         let places: Vec<usize> = if file_bands.is_empty() {
-            let found: usize = files.iter().map(GeoTiff::bands).sum();
+            let found: usize = files.iter().map(ImageFile::bands).sum();
             if found != bands.len() {
                 let reason = format!(
                     "the bands {} are declared, found `{found}` bands; name all, or take some of them by `--file-bands`",

@@ -1,0 +1,212 @@
+//! The kinds of files besides those that this crate decodes itself, and which of them GDAL reads.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use image::ImageFormat;
+
+use crate::error::DataError;
+use crate::open::open_regular;
+
+/// A kind of file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum GdalKind {
+    Jpeg2000,
+    Vrt,
+    /// In the container of HDF5.
+    NetCdf,
+    NetCdfClassic,
+    Hdf5,
+    Hdf4,
+    Envi,
+}
+
+/// What is known of a kind.
+pub(super) struct KindFact {
+    pub(super) kind: GdalKind,
+    pub(super) name: &'static str,
+    /// GDAL's name of what reads it, and of what that hands it on to. Nothing if it is refused in any build.
+    pub(super) drivers: &'static [&'static str],
+    /// Endings of files of a data set.
+    pub(super) endings: &'static [&'static str],
+    /// What is read of it, or why it is not.
+    pub(super) note: &'static str,
+}
+
+const fn fact(
+    kind: GdalKind,
+    name: &'static str,
+    drivers: &'static [&'static str],
+    endings: &'static [&'static str],
+    note: &'static str,
+) -> KindFact {
+    KindFact { kind, name, drivers, endings, note }
+}
+
+pub(super) const KINDS: [KindFact; 7] = [
+    fact(
+        GdalKind::Jpeg2000,
+        "JPEG 2000",
+        &["JP2OpenJPEG"],
+        &["jp2", "j2k"],
+        "also the bands of a SAFE product of Sentinel-2, file by file",
+    ),
+    fact(
+        GdalKind::Vrt,
+        "VRT",
+        &["VRT"],
+        &["vrt"],
+        "of GeoTIFFs and files of this table that lie in its folder or below it, pixel by pixel",
+    ),
+    fact(
+        GdalKind::NetCdf,
+        "netCDF-4",
+        &["netCDF"],
+        &["nc"],
+        "with one variable; of several, a VRT beside the file names one",
+    ),
+    fact(
+        GdalKind::NetCdfClassic,
+        "netCDF classic",
+        &[],
+        &[],
+        "the format does not show that a file was cut short",
+    ),
+    fact(
+        GdalKind::Hdf5,
+        "HDF5",
+        &["HDF5", "HDF5Image"],
+        &["h5", "he5", "hdf5"],
+        "with one image; of several, a VRT beside the file names one",
+    ),
+    fact(GdalKind::Hdf4, "HDF4", &[], &[], "it is not known that it is read rightly"),
+    fact(
+        GdalKind::Envi,
+        "ENVI",
+        &["ENVI"],
+        &["img", "bsq", "bil", "bip"],
+        "with its header (`.hdr`) beside it, not compressed",
+    ),
+];
+
+const JP2: &[u8] = b"\0\0\0\x0cjP  \r\n\x87\n";
+/// A stream of JPEG 2000 without the container.
+const JPEG_2000_STREAM: &[u8] = b"\xff\x4f\xff\x51";
+const HDF5: &[u8] = b"\x89HDF\r\n\x1a\n";
+const HDF4: &[u8] = b"\x0e\x03\x13\x01";
+const NETCDF_CLASSIC: &[u8] = b"CDF";
+const VRT: &[u8] = b"<VRTDataset";
+const ENVI_HEADER: &[u8] = b"ENVI";
+/// Bytes in which a kind is looked for; XML may begin with a declaration.
+const HEAD: u64 = 512;
+
+impl GdalKind {
+    /// The kind of a file, by its first bytes; an ENVI file has none of its own and is known by its ending and its
+    /// header. `None` for files that this crate decodes itself, and for all others.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub(crate) fn of(path: &Path) -> Result<Option<Self>, DataError> {
+        let head = beginning(path, open_regular(path)?)?;
+        let own = image::guess_format(&head);
+        if own.is_ok_and(|own| matches!(own, ImageFormat::Tiff | ImageFormat::Png | ImageFormat::Jpeg)) {
+            return Ok(None);
+        }
+        let begins = |with: &[u8]| head.starts_with(with);
+        Ok(if begins(JP2) || begins(JPEG_2000_STREAM) {
+            Some(Self::Jpeg2000)
+        } else if begins(HDF5) {
+            Some(if has_ending(path, Self::NetCdf.fact().endings) { Self::NetCdf } else { Self::Hdf5 })
+        } else if begins(NETCDF_CLASSIC) {
+            Some(Self::NetCdfClassic)
+        } else if begins(HDF4) {
+            Some(Self::Hdf4)
+        } else if head.windows(VRT.len()).any(|part| part == VRT) {
+            Some(Self::Vrt)
+        } else if has_ending(path, Self::Envi.fact().endings) && envi_header(path).is_some() {
+            Some(Self::Envi)
+        } else {
+            None
+        })
+    }
+
+    pub(super) fn fact(self) -> &'static KindFact {
+        // Each kind has its line; a test looks.
+        KINDS.iter().find(|fact| fact.kind == self).unwrap_or(&KINDS[0])
+    }
+}
+
+fn beginning(path: &Path, file: File) -> Result<Vec<u8>, DataError> {
+    let mut head = Vec::new();
+    file.take(HEAD).read_to_end(&mut head).map_err(|error| DataError::file(path, error))?;
+    Ok(head)
+}
+
+/// The header of an ENVI file, which is beside it: `scene.hdr` or `scene.img.hdr`.
+pub(super) fn envi_header(path: &Path) -> Option<PathBuf> {
+    let mut longer = path.as_os_str().to_owned();
+    longer.push(".hdr");
+    let is_header = |path: &PathBuf| {
+        let head = open_regular(path).and_then(|file| beginning(path, file));
+        head.is_ok_and(|head| head.starts_with(ENVI_HEADER))
+    };
+    [path.with_extension("hdr"), PathBuf::from(longer)].into_iter().find(is_header)
+}
+
+fn has_ending(path: &Path, endings: &[&str]) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    extension.is_some_and(|found| endings.iter().any(|ending| found.eq_ignore_ascii_case(ending)))
+}
+
+/// Whether a file has the ending of an image that this build reads through GDAL.
+pub(crate) fn has_gdal_ending(path: &Path) -> bool {
+    cfg!(feature = "gdal") && has_known_ending(path)
+}
+
+/// Whether a file has the ending of an image that a build with GDAL reads.
+pub(crate) fn has_known_ending(path: &Path) -> bool {
+    KINDS.iter().any(|fact| has_ending(path, fact.endings))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_has_its_line() {
+        for KindFact { kind, drivers, endings, .. } in &KINDS {
+            assert_eq!(kind.fact().kind, *kind);
+            assert_eq!(
+                drivers.is_empty(),
+                endings.is_empty(),
+                "what no build reads is no image of a data set"
+            );
+        }
+    }
+
+    #[test]
+    fn a_kind_is_known_by_its_first_bytes_and_envi_by_its_header() {
+        let folder = tempfile::tempdir().unwrap();
+        let of = |name: &str, bytes: &[u8]| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            GdalKind::of(&path).unwrap()
+        };
+        assert_eq!(of("a.dat", &[JP2, b"rest"].concat()), Some(GdalKind::Jpeg2000));
+        assert_eq!(of("a.tif", JPEG_2000_STREAM), Some(GdalKind::Jpeg2000));
+        assert_eq!(of("a.nc", HDF5), Some(GdalKind::NetCdf));
+        assert_eq!(of("a.h5", HDF5), Some(GdalKind::Hdf5));
+        assert_eq!(of("b.nc", b"CDF\x01"), Some(GdalKind::NetCdfClassic));
+        assert_eq!(of("a.hdf", HDF4), Some(GdalKind::Hdf4));
+        assert_eq!(of("a.vrt", b"<?xml version=\"1.0\"?>\n<VRTDataset>"), Some(GdalKind::Vrt));
+        assert_eq!(of("a.img", b"numbers"), None, "without a header");
+        std::fs::write(folder.path().join("a.hdr"), "ENVI\nsamples = 1").unwrap();
+        assert_eq!(of("a.img", b"numbers"), Some(GdalKind::Envi));
+        assert_eq!(of("a.img", b"II*\0"), None, "a TIFF is read by this crate, whatever lies beside it");
+        assert_eq!(of("a.txt", b"numbers"), None);
+        assert_eq!(of("empty.jp2", b""), None);
+        assert_eq!(of("short.jp2", &JP2[..11]), None);
+        assert!(GdalKind::of(&folder.path().join("none.jp2")).is_err());
+    }
+}

@@ -1,0 +1,127 @@
+//! Files that GDAL reads and this crate does not decode itself: JPEG 2000, VRT, netCDF, HDF5 and ENVI. A build with the
+//! feature `gdal` reads them; any other build refuses them by name.
+//!
+//! A GeoTIFF, PNG or JPEG file is never given to GDAL, also where it is refused: each of them has one reader.
+
+mod kinds;
+#[cfg(feature = "gdal")]
+mod library;
+#[cfg(feature = "gdal")]
+mod numbers;
+#[cfg(feature = "gdal")]
+mod opened;
+#[cfg(feature = "gdal")]
+mod reference;
+#[cfg(feature = "gdal")]
+mod vrt;
+
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::error::DataError;
+use crate::geotiff::{REWRITE, conversion};
+pub(crate) use kinds::{GdalKind, has_gdal_ending, has_known_ending};
+use kinds::{KINDS, KindFact};
+#[cfg(feature = "gdal")]
+pub(crate) use opened::GdalFile;
+
+/// What reads such files, for sentences.
+#[cfg(not(feature = "gdal"))]
+const BUILD: &str = "a build with the feature `gdal`";
+
+/// A kind of file that is read through GDAL, or refused.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct GdalFormat {
+    /// The name of the kind.
+    pub name: String,
+    /// GDAL's names of the drivers that read it; none if it is refused in any build.
+    pub drivers: Vec<String>,
+    /// Endings by which files of a data set are found.
+    pub endings: Vec<String>,
+    /// Whether this build reads it, with the library of this machine.
+    pub read: bool,
+    /// What this build or the library lacks; null if it is read, or refused in any build.
+    pub lacking: Option<String>,
+    /// What is read of it, or why it is not read in any build.
+    pub note: String,
+}
+
+/// What this build reads through GDAL.
+pub(crate) fn gdal_formats() -> Vec<GdalFormat> {
+    let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    let format = |fact: &KindFact| {
+        let refused = fact.drivers.is_empty();
+        let lacking = lacking(fact);
+        GdalFormat {
+            name: fact.name.to_owned(),
+            drivers: owned(fact.drivers),
+            endings: owned(fact.endings),
+            read: !refused && lacking.is_none(),
+            lacking: lacking.map(|reason| format!("it is read {reason}")),
+            note: fact.note.to_owned(),
+        }
+    };
+    KINDS.iter().map(format).collect()
+}
+
+/// The version of the library; `None` in a build without it.
+pub(crate) fn gdal_version() -> Option<String> {
+    #[cfg(feature = "gdal")]
+    let version = Some(library::version());
+    #[cfg(not(feature = "gdal"))]
+    let version = None;
+    version
+}
+
+/// What a build that reads a kind has, and this one has not: `with …`. `None` if nothing lacks, or if no build reads it.
+fn lacking(fact: &KindFact) -> Option<String> {
+    #[cfg(feature = "gdal")]
+    let lacking = fact.drivers.iter().find_map(|driver| library::lacking(driver));
+    #[cfg(not(feature = "gdal"))]
+    let lacking = (!fact.drivers.is_empty()).then(|| format!("with {BUILD}"));
+    lacking
+}
+
+impl GdalKind {
+    /// Checks that this build reads a file of this kind.
+    ///
+    /// # Errors
+    /// If it does not; then with what to do.
+    #[cfg(feature = "gdal")]
+    fn check_read(self, path: &Path) -> Result<(), DataError> {
+        let fact = self.fact();
+        let read = !fact.drivers.is_empty() && lacking(fact).is_none();
+        if read { Ok(()) } else { Err(self.refused(path)) }
+    }
+
+    /// Refuses a file of this kind, which this build does not read.
+    pub(crate) fn refused(self, path: &Path) -> DataError {
+        let fact = self.fact();
+        let name = fact.name;
+        let remedy = conversion(REWRITE, path);
+        let sentence = match lacking(fact) {
+            Some(lacking) => format!("its kind, {name}, is read {lacking}; use one, or {remedy}"),
+            None => format!("its kind, {name}, is not read: {}; {remedy}", fact.note),
+        };
+        DataError::file(path, sentence)
+    }
+}
+
+/// The files besides a file of a data set itself that decide which pixels it has. They are looked for by its ending, and
+/// those of a file that cannot be read are none.
+pub(crate) fn parts(path: &Path) -> Vec<PathBuf> {
+    if !has_gdal_ending(path) {
+        return Vec::new();
+    }
+    #[cfg(feature = "gdal")]
+    let parts = match GdalKind::of(path) {
+        Ok(Some(GdalKind::Vrt)) => vrt::parts(path),
+        Ok(Some(GdalKind::Envi)) => kinds::envi_header(path).into_iter().collect(),
+        _ => Vec::new(),
+    };
+    #[cfg(not(feature = "gdal"))]
+    let parts = Vec::new();
+    parts
+}
