@@ -8,6 +8,8 @@ PYTHON ?= python3
 CARGO ?= cargo
 SEED ?= 0
 RESULTS ?= demo-results
+# 1: programs read what GDAL reads.
+GDAL ?=
 # What `make load` tells its program; `--help` explains.
 LOAD ?=
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -20,7 +22,7 @@ FLOWER ?= $(HOME)/.cache/eosfed/flower-1.42.0
 WITHOUT_LIBTORCH := --workspace --exclude eosfed-trainer --exclude eosfed-e2e
 PROGRAMS := -p eosfed-cli -p eosfed-coordinator -p eosfed-client -p eosfed-trainer
 
-.PHONY: stream bench-rules bench-rounds bench-ensemble gpu-check bench bench-steps bench-reading bench-inspect bench-training bench-accuracy bench-encodings bench-scale dashboard-test dashboard-pictures advisories advisories-snapshot programs sbom requirements help demo test attacks fuzz load load-hostile limits load-history load-ledger load-restarts reference manual interop libtorch build release fmt lint doc deny goldens clean-demo tools images container-test chart-test packages system-test cuda-package-test
+.PHONY: stream bench-rules bench-rounds bench-ensemble gpu-check bench bench-steps bench-reading bench-inspect bench-training bench-accuracy bench-encodings bench-scale dashboard-test dashboard-pictures advisories advisories-snapshot programs sbom requirements help demo test attacks fuzz load load-hostile limits load-history load-ledger load-restarts reference manual interop libtorch build release fmt lint doc deny goldens clean-demo tools images container-test chart-test packages system-test cuda-package-test gdal-test
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-20s %s\n", $$1, $$2 }'
@@ -40,6 +42,13 @@ test: tools ## Run every test, with and without libtorch
 	stage "the trainer" $(CARGO) test --quiet -p eosfed-trainer; \
 	stage "programs" $(CARGO) build --quiet $(PROGRAMS) -p eosfed-load -p eosfed-hostile; \
 	stage "real processes, end to end" env EOSFED_BIN_DIR="$$(realpath "$(TARGET)")/debug" $(CARGO) test --quiet -p eosfed-e2e
+
+gdal-test: ## Test what is read through GDAL, against what is read without it (needs libgdal-dev 3.6 or later, skips without)
+	@if ! pkg-config --atleast-version=3.6 gdal 2> /dev/null; then \
+	  echo "skipped: gdal-test: libgdal-dev 3.6 or later is not installed"; exit 0; fi; \
+	echo "with GDAL $$(pkg-config --modversion gdal)"; \
+	env -u LIBTORCH $(CARGO) test --quiet -p eosfed-data --features gdal --lib --test through_gdal -- --nocapture; \
+	env -u LIBTORCH $(CARGO) clippy --quiet -p eosfed-data -p eosfed-client --features eosfed-client/gdal --all-targets -- -D warnings
 
 interop: build ## Test against PyTorch, timm, TerraTorch and STAC's validators, kept in the user's cache (6 GB)
 	@[ -x "$(INTEROP)/bin/pytest" ] || { rm -rf "$(INTEROP)"; $(PYTHON) -m venv "$(INTEROP)"; }
@@ -163,8 +172,8 @@ libtorch: tools ## Install libtorch into the user's cache and print its folder (
 build: tools ## Build the programs for development
 	@$(WITH_LIBTORCH); $(CARGO) build $(PROGRAMS)
 
-programs: tools ## Build the programs for use
-	@$(WITH_LIBTORCH); $(CARGO) build --release $(PROGRAMS)
+programs: tools ## Build the programs for use (GDAL=1: they read what GDAL reads, with libgdal-dev; docs/imagery-gdal.md)
+	@$(WITH_LIBTORCH); $(CARGO) build --release $(PROGRAMS) $(if $(filter 1,$(GDAL)),--features "eosfed-client/gdal eosfed-trainer/gdal")
 
 release: programs sbom ## Build the programs for use, with their bills of materials
 
@@ -195,10 +204,10 @@ cuda-package-test: $(if $(BIN_DIR),,build) ## Install eosfed-trainer-cuda with a
 
 sbom: ## Write a bill of materials (CycloneDX) of each program into target/sbom
 	@command -v cargo-cyclonedx > /dev/null || $(CARGO) install --quiet cargo-cyclonedx --version 0.5.9 --locked
-	PYTHON="$(PYTHON)" TARGET="$(TARGET)" bash deploy/sbom.sh
+	PYTHON="$(PYTHON)" TARGET="$(TARGET)" GDAL="$(GDAL)" bash deploy/sbom.sh
 
 images: tools ## Build the images; PROGRAMS_DIR=target/release packs ready programs (docs/containers.md)
-	PYTHON="$(PYTHON)" bash deploy/containers/images.sh
+	PYTHON="$(PYTHON)" GDAL="$(GDAL)" bash deploy/containers/images.sh
 
 container-test: ## Run a federation of real containers (podman) from the programs of `make programs`
 	PYTHON="$(PYTHON)" PROGRAMS_DIR="$${PROGRAMS_DIR:-$(TARGET)/release}" bash deploy/containers/container_test.sh

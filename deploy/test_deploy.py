@@ -325,6 +325,25 @@ class Containers(unittest.TestCase):
         self.assertGreater(len(named), 3)
         self.assertEqual({(path, one) for path, one in named if one != user}, set())
 
+    def test_the_image_with_gdal_differs_by_gdal_alone(self):
+        """Two files say what an image of a client is; what one of them says anew must not be missing in the other."""
+        plain, gdal = (
+            [line for line in (HERE / "containers" / f"{name}.Dockerfile").read_text().splitlines() if line[:1] != "#"]
+            for name in ("client-cpu", "client-gdal")
+        )
+        without = [re.sub(r"-gdal| WITH_GDAL=1| and GDAL", "", line) for line in gdal]
+        installs = without.index("RUN apt-get update \\")
+        del without[installs:installs + 3]
+        self.assertEqual(plain, without)
+
+    def test_the_image_with_gdal_needs_programs_of_its_own(self):
+        environment = {**os.environ, "ENGINE": "false", "GDAL": "1", "PROGRAMS_DIR": "target/release"}
+        environment.pop("GDAL_PROGRAMS_DIR", None)
+        script = str(HERE / "containers/images.sh")
+        run = subprocess.run(["bash", script], env=environment, capture_output=True, text=True, check=False)
+        self.assertEqual(run.returncode, 1)
+        self.assertIn("GDAL_PROGRAMS_DIR=target/gdal/release", run.stderr)
+
     @unittest.skipIf(GENERATOR, "the generator of podman checks them")
     def test_quadlet_files_have_known_keys(self):
         units = [path for path in self.files if path.parent.name == "quadlet"]

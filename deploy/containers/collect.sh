@@ -4,6 +4,7 @@
 # folders. Runs in a Debian image, from which the libraries come.
 #
 #   collect.sh ROOT PROGRAM...     with WITH_LIBTORCH=1: the trainer's libraries too
+#                                  with WITH_GDAL=1: the tables of GDAL and PROJ, for programs that load libgdal
 set -eu
 root=$1
 shift
@@ -22,6 +23,12 @@ if [ "${WITH_LIBTORCH:-}" = 1 ]; then
     cp -a /programs/libtorch/. "$root/opt/libtorch/lib/"
     export LD_LIBRARY_PATH=$root/opt/libtorch/lib
     echo /opt/libtorch/lib > "$root/etc/ld.so.conf"
+fi
+
+if [ "${WITH_GDAL:-}" = 1 ]; then
+    # By the paths at which the libraries look.
+    mkdir -p "$root/usr/share"
+    cp -a /usr/share/gdal /usr/share/proj "$root/usr/share/"
 fi
 
 needed=$(mktemp)
@@ -57,5 +64,15 @@ sort -u "$needed" | grep -v "^$root" | while read -r library; do
         cp "/usr/share/doc/$package/copyright" "$root/usr/share/doc/eosfed/licences/$package" 2> /dev/null || true
     fi
 done
+if [ "${WITH_GDAL:-}" = 1 ]; then
+    if ! grep -q '/libgdal\.so' "$needed"; then
+        echo "error: the programs were not built with the feature gdal: they do not load libgdal" >&2
+        exit 1
+    fi
+    for package in gdal-data proj-data; do
+        dpkg-query -W -f '${Package} ${Version}\n' "$package" >> "$packages"
+        cp "/usr/share/doc/$package/copyright" "$root/usr/share/doc/eosfed/licences/$package" 2> /dev/null || true
+    done
+fi
 sort -u -o "$packages" "$packages"
 ldconfig -r "$root" 2> /dev/null || true
