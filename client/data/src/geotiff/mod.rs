@@ -30,12 +30,13 @@ mod values;
 use std::io::{BufWriter, Seek, Write};
 use std::path::Path;
 
+use eosfed_common::files::folder_of;
+
 #[cfg(feature = "gdal")]
 pub(crate) use accept::INDICES;
 pub(crate) use accept::Role;
 pub(crate) use band_names::{BandName, wavelength};
 pub use complex::Complex;
-use eosfed_common::files::folder_of;
 pub use formats::Format;
 #[cfg(feature = "gdal")]
 pub(crate) use formats::GREY;
