@@ -256,7 +256,7 @@ fn a_vrt_names_files_in_its_folder_and_places_whole_pixels() {
         (NAME, "relativeToVRT=\"0\">http://127.0.0.1:1/a.tif", "relative to itself"),
         (NAME, "relativeToVRT=\"1\">", "relative to itself"),
         (NAME, "relativeToVRT=\"1\">none.tif", "none.tif"),
-        (NAME, long.as_str(), "scene.vrt"),
+        (NAME, long.as_str(), "relative to itself"),
         (NAME, "relativeToVRT=\"1\">scene.vrt", "must not name another one"),
         (sized.as_str(), "<DstRect xOff=\"0\" yOff=\"0\" xSize=\"20\" ySize=\"10\"", "at their own size"),
         (sized.as_str(), "<DstRect xOff=\"nan\" yOff=\"0\" xSize=\"70\" ySize=\"50\"", "must be a number"),

@@ -14,6 +14,8 @@ use crate::open::{open_regular, stays_inside};
 /// Most bytes of a VRT, and most files that it may name.
 const MOST_BYTES: u64 = 4 << 20;
 const MOST_FILES: usize = 4096;
+/// Most bytes of the name of a file.
+const LONGEST_NAME: usize = 4096;
 
 /// What a VRT may consist of. Others resample, compute, or read what is not described here.
 const ELEMENTS: [&str; 27] = [
@@ -248,7 +250,8 @@ fn source(text: &str, relative: bool, vrt: &Path) -> Result<Source, String> {
     };
     let folder = vrt.parent().unwrap_or_else(|| Path::new("."));
     let path = if relative { folder.join(name) } else { PathBuf::from(name) };
-    if name.is_empty() || name.starts_with("/vsi") || name.contains("://") || !path.is_absolute() {
+    let is_path = !name.is_empty() && name.len() <= LONGEST_NAME;
+    if !is_path || name.starts_with("/vsi") || name.contains("://") || !path.is_absolute() {
         return Err(format!(
             "a VRT must name files in its folder, relative to itself (relativeToVRT=\"1\"), found {}",
             shown(text)

@@ -117,7 +117,7 @@ pub(crate) fn utm() -> SpatialRef {
 
 /// Lets the crate prepare the library first: it takes drivers away, which must not be in use.
 fn prepare() {
-    eosfed_data::formats(&eosfed_data::Limits::default());
+    let _prepared = eosfed_data::formats(&eosfed_data::Limits::default());
 }
 
 /// Writes an image.
