@@ -34,6 +34,7 @@ mod template;
 mod tiles;
 mod usable;
 mod valid;
+mod window;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

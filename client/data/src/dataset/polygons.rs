@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::scene::Window;
+use super::window::Window;
 use super::{Dataset, Label, Source};
 use crate::error::DataError;
 use crate::georeference::Grid;

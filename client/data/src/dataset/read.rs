@@ -7,7 +7,7 @@ use eosfed_common::model::Task;
 
 use super::grids::{Anchor, Header, Pair};
 use super::readers::WindowReader;
-use super::scene::Window;
+use super::window::Window;
 use super::{Dataset, Entry, IGNORE, Label, Sample, Source, Target};
 use crate::error::DataError;
 use crate::geotiff::Numbers;

@@ -10,6 +10,7 @@ use super::polygons::POLYGON_BLOCK;
 use super::read::Scene;
 use super::readers::{Opened, Readers, Stored, WindowReader};
 use super::stack::StackPlan;
+use super::window::Window;
 use super::{Dataset, Label};
 use crate::error::DataError;
 use crate::georeference::Grid;
@@ -37,15 +38,6 @@ impl SceneFiles {
     pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
         self.images.iter().flatten().chain(self.label.file()).map(PathBuf::as_path)
     }
-}
-
-/// A rectangle of a scene's pixels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Window {
-    /// Its first column and row.
-    pub(super) corner: [usize; 2],
-    /// Its width and height.
-    pub(super) size: [usize; 2],
 }
 
 impl Window {

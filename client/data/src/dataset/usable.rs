@@ -10,8 +10,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::scene::{SceneFiles, Window};
+use super::scene::SceneFiles;
 use super::tiles::{Corner, Tiling};
+use super::window::Window;
 use super::{Dataset, IGNORE, Target};
 use crate::error::DataError;
 use crate::raster::Raster;
