@@ -114,7 +114,7 @@ bench-reading: ## Measure the reading of tiles and of windows of a large scene b
 
 bench-inspect: ## Measure `data inspect` with 1,000, 10,000 and 50,000 files and write its table of docs/performance.md
 	$(CARGO) build --release --quiet -p eosfed-client
-	$(PYTHON) bench/inspect.py --client $(TARGET)/release/eosfed-client --document docs/performance.md $(INSPECT)
+	$(PYTHON) bench/data_inspect.py --client $(TARGET)/release/eosfed-client --document docs/performance.md $(INSPECT)
 
 bench-training: ## Measure a training from GeoTIFF files beside a DataLoader with rasterio and timm (TRAINING="--tiles 500")
 	@$(WITH_LIBTORCH); $(CARGO) build --release --quiet -p eosfed-trainer --bins

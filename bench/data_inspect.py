@@ -5,7 +5,7 @@ Made imagery: patches of 64 x 64 pixels with 13 bands of 16 bits, as EuroSAT has
 in one folder for each of two classes. Every file is read. Time of the processor and peak resident memory are those
 that the kernel counts for the process; each is the median of the runs.
 
-    bench/inspect.py --client target/release/eosfed-client --files 1000,10000,50000
+    bench/data_inspect.py --client target/release/eosfed-client --files 1000,10000,50000
 """
 
 import argparse
