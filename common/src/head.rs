@@ -15,8 +15,8 @@ use crate::colour::ClassColours;
 use crate::digest::Digest;
 use crate::ids::{ReleaseNumber, SpecialistName};
 use crate::model::{
-    Backbone, BandRule, Composition, DecoderChannels, MapDims, Method, NamedBand, Selection, TargetScale,
-    Task, adapt, head_signature,
+    Backbone, BandRule, Composition, DecoderChannels, MapDims, Method, NamedBand, TargetScale, Task, adapt,
+    head_signature,
 };
 use crate::plan::{ClassWeights, DownstreamSpec, Loss, Training};
 use crate::weights::Signature;
@@ -296,17 +296,11 @@ impl HeadFile {
     /// given. There are none for another number of weights than encoders.
     #[must_use]
     pub fn selection_weights(&self, learned: &[f32]) -> Vec<(&str, f32)> {
-        let weight: fn(f32) -> f32 = match self.composition.selection {
-            Selection::Smooth { scale: false, .. } => strongest::sigmoid,
-            Selection::All | Selection::TopK { .. } | Selection::Smooth { scale: true, .. } => {
-                |learned| learned
-            }
-        };
         if learned.len() != self.encoders.len() {
             return Vec::new();
         }
         let names = self.encoders.iter().map(|encoder| encoder.name.as_str());
-        names.zip(learned.iter().map(|learned| weight(*learned))).collect()
+        names.zip(learned.iter().map(|learned| self.weight(*learned))).collect()
     }
 
     /// Names of the bands of the data that it needs, each once, in the order of use.

@@ -94,13 +94,19 @@ impl HeadFile {
         Ok(Strongest { places: keep - sure.len(), sure, tied })
     }
 
+    /// The weight of an encoder that has learned this number.
+    pub(super) fn weight(&self, learned: f32) -> f32 {
+        match self.composition.selection {
+            Selection::Smooth { scale: false, .. } => sigmoid(learned),
+            Selection::All | Selection::TopK { .. } | Selection::Smooth { scale: true, .. } => learned,
+        }
+    }
+
     /// How much each encoder counts. A factor of maps counts by its magnitude.
     fn strengths(&self, learned: &[f32]) -> Vec<f32> {
-        match self.composition.selection {
-            Selection::Smooth { scale: true, .. } => learned.iter().map(|factor| factor.abs()).collect(),
-            Selection::Smooth { scale: false, .. } => learned.iter().map(|weight| sigmoid(*weight)).collect(),
-            Selection::All | Selection::TopK { .. } => learned.to_vec(),
-        }
+        let scaled = matches!(self.composition.selection, Selection::Smooth { scale: true, .. });
+        let weights = learned.iter().map(|learned| self.weight(*learned));
+        weights.map(|weight| if scaled { weight.abs() } else { weight }).collect()
     }
 
     /// The factor of each encoder's maps when the head is used. There are none for another number of weights than
@@ -113,8 +119,7 @@ impl HeadFile {
         }
         match self.composition.selection {
             Selection::All => vec![1.0; count],
-            Selection::Smooth { scale: true, .. } => learned.to_vec(),
-            Selection::Smooth { scale: false, .. } => learned.iter().map(|weight| sigmoid(*weight)).collect(),
+            Selection::Smooth { .. } => learned.iter().map(|learned| self.weight(*learned)).collect(),
             Selection::TopK { k, scale } => {
                 let mut order: Vec<usize> = (0..count).collect();
                 order.sort_by(|a, b| learned[*b].total_cmp(&learned[*a]));
@@ -127,7 +132,7 @@ impl HeadFile {
 }
 
 /// The factor of a smooth selection without scaling.
-pub(super) fn sigmoid(learned: f32) -> f32 {
+fn sigmoid(learned: f32) -> f32 {
     1.0 / (1.0 + (-learned).exp())
 }
 
