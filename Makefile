@@ -15,14 +15,14 @@ LOAD ?=
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 # The folder of libtorch; installs it when it is not there. Evaluated where it is used only.
 WITH_LIBTORCH = LIBTORCH="$$($(PYTHON) deploy/libtorch/bootstrap.py)"; export LIBTORCH
-# PyTorch and timm for `make interop`; made once.
+# PyTorch, timm, rasterio and TerraTorch for `make interop` and the measurements; made once.
 INTEROP ?= $(HOME)/.cache/eosfed/interop-torch-2.13.0
-# Flower for `make bench-rules`; made once.
+# Flower for the measurements; made once.
 FLOWER ?= $(HOME)/.cache/eosfed/flower-1.42.0
 WITHOUT_LIBTORCH := --workspace --exclude eosfed-trainer --exclude eosfed-e2e
 PROGRAMS := -p eosfed-cli -p eosfed-coordinator -p eosfed-client -p eosfed-trainer
 
-.PHONY: stream bench-rules bench-rounds bench-ensemble gpu-check bench bench-steps bench-reading bench-inspect bench-training bench-accuracy bench-encodings bench-scale dashboard-test dashboard-pictures advisories advisories-snapshot programs sbom requirements help demo test attacks fuzz load load-hostile limits load-history load-ledger load-restarts reference manual interop libtorch build release fmt lint doc deny goldens clean-demo tools images container-test chart-test packages system-test cuda-package-test gdal-test
+.PHONY: stream interop-environment flower-environment bench-rules bench-rounds bench-features bench-predict bench-daemons gpu-check bench bench-steps bench-reading bench-inspect bench-training bench-accuracy bench-encodings bench-scale dashboard-test dashboard-pictures advisories advisories-snapshot programs sbom requirements help demo test attacks fuzz load load-hostile limits load-history load-ledger load-restarts reference manual interop libtorch build release fmt lint doc deny goldens clean-demo tools images container-test chart-test packages system-test cuda-package-test gdal-test
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-20s %s\n", $$1, $$2 }'
@@ -50,11 +50,18 @@ gdal-test: ## Test what is read through GDAL, against what is read without it (n
 	env -u LIBTORCH $(CARGO) test --quiet -p eosfed-data --features gdal --lib --test through_gdal -- --nocapture; \
 	env -u LIBTORCH $(CARGO) clippy --quiet -p eosfed-data -p eosfed-client --features eosfed-client/gdal --all-targets -- -D warnings
 
-interop: build ## Test against PyTorch, timm, TerraTorch and STAC's validators, kept in the user's cache (6 GB)
+# The environments of others, pinned by hash, in the user's cache.
+interop-environment:
 	@[ -x "$(INTEROP)/bin/pytest" ] || { rm -rf "$(INTEROP)"; $(PYTHON) -m venv "$(INTEROP)"; }
 	@cmp --silent deploy/requirements/interop.txt "$(INTEROP)/requirements.txt" || { \
 	  "$(INTEROP)/bin/pip" install --quiet --require-hashes -r deploy/requirements/interop.txt; \
 	  cp deploy/requirements/interop.txt "$(INTEROP)/requirements.txt"; }
+
+flower-environment:
+	@[ -x "$(FLOWER)/bin/python" ] || $(PYTHON) -m venv "$(FLOWER)"
+	@"$(FLOWER)/bin/pip" install --quiet --require-hashes -r deploy/requirements/goldens-flower.txt
+
+interop: build interop-environment ## Test against PyTorch, timm, TerraTorch and STAC's validators, kept in the user's cache (6 GB)
 	cd python && "$(INTEROP)/bin/ruff" check . && "$(INTEROP)/bin/ruff" format --check . && "$(INTEROP)/bin/mypy"
 	items="$$(mktemp -d)"; STAC_ITEMS="$$items" $(CARGO) test --quiet -p eosfed-cli stac_items -- --ignored > /dev/null; \
 	  "$(INTEROP)/bin/python" deploy/check_stac.py "$$items"/*.json; rm -r "$$items"
@@ -100,42 +107,49 @@ load-ledger: ## Measure what it takes to list, export and verify a ledger of a m
 	$(CARGO) build --release --quiet -p eosfed-coordinator -p eosfed-cli -p eosfed-load
 	$(TARGET)/release/eosfed-load ledger
 
-# The Python of `make interop`: torch, timm and rasterio, to compare with.
-bench: bench-steps bench-reading bench-training bench-ensemble bench-rules bench-rounds ## Measure trainer, reader and aggregation beside timm, torch.compile, a DataLoader, rasterio and Flower
+# What `make bench` measures, one after another: also after a target was missed.
+ROWS := steps reading training features predict rules rounds daemons
+DOCUMENT := --document docs/performance.md
 
-bench-steps: ## Measure training steps beside timm and torch.compile, in turn (BENCH="--cases 64x16 --rounds 3")
+bench: ## Measure all of this beside its peers, write docs/performance.md, and fail where a target is missed (an hour)
+	@short=""; for row in $(ROWS); do echo "== bench-$$row"; start=$$SECONDS; \
+	  $(MAKE) --no-print-directory "bench-$$row" || short="$$short bench-$$row"; echo "== took $$((SECONDS - start)) s"; done; \
+	[ -z "$$short" ] || { echo "error: a target is missed, or a measurement has failed, in$$short" >&2; exit 1; }
+
+bench-steps: interop-environment ## Measure training steps beside timm and torch.compile, in turn (BENCH="--cases 64x16 --rounds 3")
 	@$(WITH_LIBTORCH); $(CARGO) build --release --quiet -p eosfed-trainer --example steps
-	$(PYTHON) bench/train_steps.py --steps $(TARGET)/release/examples/steps \
-	  $(if $(wildcard $(INTEROP)/bin/python),--python $(INTEROP)/bin/python) $(BENCH)
+	$(PYTHON) bench/train_steps.py --steps $(TARGET)/release/examples/steps --python $(INTEROP)/bin/python $(DOCUMENT) $(BENCH)
 
-bench-reading: ## Measure the reading of tiles and of windows of a large scene beside rasterio (READING="--side 4000")
+bench-reading: interop-environment ## Measure the reading of tiles and of windows of a large scene beside rasterio (READING="--side 4000")
 	$(CARGO) build --release --quiet -p eosfed-data --example reading
-	$(INTEROP)/bin/python bench/reading.py --reading $(TARGET)/release/examples/reading $(READING)
+	$(INTEROP)/bin/python bench/reading.py --reading $(TARGET)/release/examples/reading $(DOCUMENT) $(READING)
 
 bench-inspect: ## Measure `data inspect` with 1,000, 10,000 and 50,000 files and write its table of docs/performance.md
 	$(CARGO) build --release --quiet -p eosfed-client
-	$(PYTHON) bench/data_inspect.py --client $(TARGET)/release/eosfed-client --document docs/performance.md $(INSPECT)
+	$(PYTHON) bench/data_inspect.py --client $(TARGET)/release/eosfed-client $(DOCUMENT) $(INSPECT)
 
-bench-training: ## Measure a training from GeoTIFF files beside a DataLoader with rasterio and timm (TRAINING="--tiles 500")
+bench-training: interop-environment ## Measure a training from GeoTIFF files beside a DataLoader with rasterio and timm (TRAINING="--tiles 500")
 	@$(WITH_LIBTORCH); $(CARGO) build --release --quiet -p eosfed-trainer --bins
-	$(INTEROP)/bin/python bench/end_to_end.py --trainer $(TARGET)/release/eosfed-trainer $(TRAINING)
+	$(INTEROP)/bin/python bench/end_to_end.py --trainer $(TARGET)/release/eosfed-trainer $(DOCUMENT) $(TRAINING)
 
-bench-rules: ## Measure aggregation rules beside Flower's and numpy (RULES="--counts 10,50,100 --rounds 3")
-	@[ -x "$(FLOWER)/bin/python" ] || $(PYTHON) -m venv "$(FLOWER)"
-	@"$(FLOWER)/bin/pip" install --quiet --require-hashes -r deploy/requirements/goldens-flower.txt
+bench-rules: flower-environment ## Measure aggregation rules beside Flower's and numpy (RULES="--counts 10,50,100 --rounds 3")
 	$(CARGO) build --release --quiet -p eosfed-aggregation --example rules
-	$(FLOWER)/bin/python bench/rules.py --rules $(TARGET)/release/examples/rules $(RULES)
+	$(FLOWER)/bin/python bench/rules.py --rules $(TARGET)/release/examples/rules $(DOCUMENT) $(RULES)
 
-bench-rounds: ## Measure rounds beside Flower's, in turn, and write their table of docs/performance.md (ROUNDS="--clients 4x3,16x1")
-	@[ -x "$(FLOWER)/bin/python" ] || $(PYTHON) -m venv "$(FLOWER)"
-	@"$(FLOWER)/bin/pip" install --quiet --require-hashes -r deploy/requirements/goldens-flower.txt
+bench-rounds: flower-environment ## Measure rounds beside Flower's, in turn (ROUNDS="--clients 4x3,16x1")
 	$(CARGO) build --release --quiet -p eosfed-coordinator -p eosfed-load
-	$(FLOWER)/bin/python bench/rounds.py --load $(TARGET)/release/eosfed-load --document docs/performance.md $(ROUNDS)
+	$(FLOWER)/bin/python bench/rounds.py --load $(TARGET)/release/eosfed-load $(DOCUMENT) $(ROUNDS)
 
-bench-ensemble: ## Measure features of eight specialists beside timm, and predict beside TerraTorch (FEATURES="" SCENE="--side 10000")
-	@$(WITH_LIBTORCH); $(CARGO) build --release --quiet -p eosfed-trainer --bins --example features
-	@$(WITH_LIBTORCH); $(INTEROP)/bin/python bench/ensemble/features.py --features $(TARGET)/release/examples/features $(FEATURES); \
-	  $(INTEROP)/bin/python bench/ensemble/predict.py --trainer $(TARGET)/release/eosfed-trainer $(SCENE)
+bench-features: interop-environment ## Measure features of eight specialists beside timm (FEATURES="--batch 16")
+	@$(WITH_LIBTORCH); $(CARGO) build --release --quiet -p eosfed-trainer --example features; \
+	$(INTEROP)/bin/python bench/ensemble/features.py --features $(TARGET)/release/examples/features $(DOCUMENT) $(FEATURES)
+
+bench-predict: interop-environment ## Measure the map of a scene beside TerraTorch (SCENE="--side 10000 --rounds 1")
+	@$(WITH_LIBTORCH); $(CARGO) build --release --quiet -p eosfed-trainer --bins; \
+	$(INTEROP)/bin/python bench/ensemble/predict.py --trainer $(TARGET)/release/eosfed-trainer $(DOCUMENT) $(SCENE)
+
+bench-daemons: programs ## Measure requests and bytes of rounds, and daemons that wait (DAEMONS="--seconds 10")
+	$(PYTHON) bench/daemons.py --programs $(TARGET)/release $(DOCUMENT) $(DAEMONS)
 
 # IMAGES: a folder of RGB images for each class, such as EuroSAT's.
 bench-accuracy: ## Train on a folder of images, as PyTorch with timm does beside it (IMAGES=FOLDER ACCURACY="--seeds 5")
@@ -143,7 +157,7 @@ bench-accuracy: ## Train on a folder of images, as PyTorch with timm does beside
 	$(INTEROP)/bin/python bench/accuracy.py --trainer $(TARGET)/release/eosfed-trainer --images "$(IMAGES)" $(ACCURACY)
 
 bench-encodings: programs ## Train with each encoding of updates and write its table of docs/performance.md (IMAGES=FOLDER ENCODINGS="--rounds 30")
-	$(PYTHON) bench/encodings.py --programs $(TARGET)/release --images "$(IMAGES)" --document docs/performance.md $(ENCODINGS)
+	$(PYTHON) bench/encodings.py --programs $(TARGET)/release --images "$(IMAGES)" $(DOCUMENT) $(ENCODINGS)
 
 bench-scale: ## Measure how a coordinator grows, with plots, and write docs/scale.md (SCALE="-- --clients 4,8,16")
 	$(CARGO) build --release --quiet -p eosfed-coordinator -p eosfed-load

@@ -18,7 +18,6 @@ import math
 import os
 import pathlib
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -27,12 +26,18 @@ import time
 import numpy
 import rasterio
 
+from document import Targets, circumstances, median_ratio, publish, spread, table
 from reading import PROFILE, from_origin, texture
 
 BACKBONE, THREADS, WORKERS, RATE = "convnextv2_atto", 2, 2, 1e-3
 BANDS = ["coastal", "blue", "green", "red", "rededge071", "rededge075", "rededge078", "nir", "nir09", "cirrus",
          "swir16", "swir22", "nir08"]
 CLASSES = [f"class{at}" for at in range(10)]
+SIDES = {"trainer": "trainer, which decodes the samples into its folder", "again": "trainer, with the samples that an earlier training kept",
+         "PyTorch": "PyTorch, with its start"}
+SHOWN = [("processor_s", "processor time"), ("wall_s", "time on the clock")]
+# How many times as much PyTorch takes at least.
+LEAST = 1.5
 
 
 def make(folder: pathlib.Path, count: int) -> None:
@@ -120,11 +125,12 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=pathlib.Path, help="a file for all numbers")
+    parser.add_argument("--document", type=pathlib.Path, help="the file with the marks of `make bench-training`")
     parser.add_argument("--by-torch", type=pathlib.Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.by_torch:
         return by_torch(asked.by_torch, asked.epochs, asked.batch)
-    rows: dict[str, list[dict]] = {"trainer": [], "again": [], "PyTorch": []}
+    load, rows = os.getloadavg()[0], {side: [] for side in SIDES}
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         make(folder, asked.tiles)
@@ -134,15 +140,23 @@ def main() -> None:
             for which in ("trainer", "again"):
                 rows[which].append(timed([asked.trainer, "train", task(asked, folder, cache, f"{which}-{at}")]))
             rows["PyTorch"].append(timed(other))
-    median = {side: {key: statistics.median(row[key] for row in list_) for key in list_[0]} for side, list_ in rows.items()}
-    print(f"{asked.tiles} tiles of 64x64x{len(BANDS)}, {asked.epochs} epochs, {THREADS} threads, median of {asked.rounds} "
-          f"rounds, load {os.getloadavg()[0]:.1f}: seconds, and the ratio to the trainer's")
-    for side, row in median.items():
-        ratio = {key: row[key] / median["trainer"][key] for key in row}
-        print(f"{side}: processor {row['processor_s']:.1f} s ({ratio['processor_s']:.2f}), "
-              f"wall {row['wall_s']:.1f} s ({ratio['wall_s']:.2f})")
     if asked.json:
-        asked.json.write_text(json.dumps({"rows": rows, "median": median}, indent=1) + "\n")
+        asked.json.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
+    targets, lines = Targets(), []
+    own = {key: [row[key] for row in rows["trainer"]] for key, _ in SHOWN}
+    for side, runs in rows.items():
+        line = [SIDES[side]]
+        for key, name in SHOWN:
+            values = [run[key] for run in runs]
+            ratio = median_ratio(values, own[key])
+            line += [spread(values, 1), f"{ratio:.2f}"]
+            if side == "PyTorch":
+                targets.at_least(f"{name} of PyTorch to ours", ratio, LEAST)
+        lines.append(line)
+    text = (f"{circumstances(load)} {asked.tiles} tiles of 64x64x{len(BANDS)}, {asked.epochs} epochs, batches of {asked.batch}, "
+            f"{THREADS} threads: seconds, median of {asked.rounds} rounds in turn, with the least and the most.\n\n"
+            + table(["program", "processor", "to the first", "clock", "to the first"], lines))
+    publish(asked.document, "bench-training", text, targets)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import pathlib
 import signal
 import subprocess
 import time
+import urllib.request
 
 START_S, JOB_S = 30, 3600
 POLICY = """\
@@ -44,6 +45,8 @@ class Federation:
     def __enter__(self) -> "Federation":
         run([self.programs / "eosfed-coordinator", "init", "--state", self.state, "--operator", "ada",
              "--listen", "127.0.0.1:0"])
+        with (self.state / "coordinator.toml").open("a") as settings:
+            settings.write('[http]\nlisten = "127.0.0.1:0"\n')
         output = self.folder / "coordinator.out"
         server = self.start(["eosfed-coordinator", "serve", "--state", self.state], "coordinator", output)
         until = time.monotonic() + START_S
@@ -69,6 +72,14 @@ class Federation:
 
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text()[-2000:]
+
+    def metric(self, name: str, *labels: str) -> float:
+        """The sum of those series of one of the coordinator's metrics that have one of these words in their labels."""
+        address = (self.state / "http-address").read_text().strip().removeprefix("http://")
+        with urllib.request.urlopen(f"http://{address}/metrics", timeout=START_S) as answer:
+            lines = answer.read().decode().splitlines()
+        series = [line.rsplit(" ", 1) for line in lines if line.startswith(f"{name}{{")]
+        return sum(float(value) for head, value in series if any(label in head for label in labels))
 
     def ask(self, *words) -> dict:
         """What the operator's command prints as JSON."""

@@ -16,7 +16,6 @@ import json
 import os
 import pathlib
 import random
-import statistics
 import sys
 import tempfile
 import time
@@ -27,10 +26,13 @@ from rasterio.io import MemoryFile
 from rasterio.shutil import copy
 from rasterio.transform import from_origin
 
+from document import Targets, circumstances, median_ratio, publish, spread, table
 from train_steps import measure
 
 PROFILE = {"driver": "GTiff", "dtype": "uint16", "crs": "EPSG:32632"}
 BLOCK = 512
+# How many times as much processor time rasterio takes at least: for a tile, for a window.
+LEAST = [3.0, 1.0]
 
 
 def texture(generator: numpy.random.Generator, bands: int, side: int) -> numpy.ndarray:
@@ -102,10 +104,8 @@ def compare(name: str, rounds: int, ours: list, theirs) -> dict:
             sys.exit(f"error: {name}: the sums of all pixels are {pair[0]['sum']} and {pair[1]['sum']}")
         for row in pair:
             rows.setdefault(row["reader"], []).append(row["processor_us"])
-    median = {reader: statistics.median(values) for reader, values in rows.items()}
-    ratio = median["rasterio"] / median["eosfed"]
-    print(f"{name}: our reader {median['eosfed']:.0f} µs, rasterio {median['rasterio']:.0f} µs ({ratio:.2f})", flush=True)
-    return {"what": name, "processor_us": rows, "median": median, "ratio": ratio}
+    print(f"{name}: {rows}", file=sys.stderr, flush=True)
+    return {"what": name, "processor_us": rows}
 
 
 def main() -> None:
@@ -118,9 +118,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="shortest time of each measurement")
     parser.add_argument("--json", type=pathlib.Path, help="a file for all numbers")
+    parser.add_argument("--document", type=pathlib.Path, help="the file with the marks of `make bench-reading`")
     asked = parser.parse_args()
-    print(f"rasterio {rasterio.__version__}, GDAL {rasterio.__gdal_version__}, median of {asked.rounds} rounds, "
-          f"load {os.getloadavg()[0]:.1f}: processor time of one, and the ratio to our reader's")
+    load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         tiles, scene, list_of_corners = folder / "tiles", folder / "scene.tif", folder / "corners"
@@ -135,13 +135,22 @@ def main() -> None:
         rows = [
             compare("a tile of 64x64x13, uint16", asked.rounds, [asked.reading, "tiles", tiles, seconds],
                     lambda: rasterio_row(seconds, lambda: tiles_by_rasterio(tiles))),
-            compare(f"a window of {asked.window} of a COG of {asked.side}x{asked.side}x3", asked.rounds,
+            compare(f"a window of {asked.window} of a COG of {asked.side}x{asked.side}x3, DEFLATE", asked.rounds,
                     [asked.reading, "windows", scene, asked.window, list_of_corners, seconds],
                     lambda: rasterio_row(seconds, lambda: windows_by_rasterio(scene, asked.window, corners))),
         ]
-    print(f"load at the end {os.getloadavg()[0]:.1f}")
     if asked.json:
         asked.json.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
+    targets, lines = Targets(), []
+    for row, least in zip(rows, LEAST):
+        own, other = row["processor_us"]["eosfed"], row["processor_us"]["rasterio"]
+        ratio = median_ratio(other, own)
+        lines.append([row["what"], spread(own, 0), spread(other, 0), f"{ratio:.2f}"])
+        targets.at_least(f"{row['what']}: rasterio to ours", ratio, least)
+    text = (f"{circumstances(load)} rasterio {rasterio.__version__} with GDAL {rasterio.__gdal_version__}: processor time of one "
+            f"in µs, median of {asked.rounds} rounds in turn, with the least and the most.\n\n"
+            + table(["", "our reader", "rasterio", "times"], lines))
+    publish(asked.document, "bench-reading", text, targets)
 
 
 if __name__ == "__main__":

@@ -14,10 +14,9 @@ PYTHON has flwr and numpy, as `make bench-rules` installs them.
 import argparse
 import json
 import math
+import os
 import pathlib
-import platform
 import resource
-import statistics
 import struct
 import sys
 import tempfile
@@ -26,10 +25,13 @@ import time
 import numpy
 from flwr.server.strategy import aggregate as flower
 
+from document import Targets, circumstances, median_ratio, publish, spread, table
 from train_steps import machine, measure
 
 RULES = ["mean", "median", "trimmed_mean", "krum", "geometric_median"]
 PARAMETERS = 3_390_000
+OWN = "EoS-Fed"
+TIMES_OF_FLOWER, LEAST_OF_A_READ, MOST_GROWN_MIB, MOST_MEANS = 10, 0.6, 64, 8
 
 
 def shapes() -> dict[str, tuple[int, ...]]:
@@ -105,10 +107,10 @@ def ours(program: pathlib.Path, rule: str, files: list[pathlib.Path]) -> dict:
 
 
 def compare(rule: str, count: int, asked: argparse.Namespace, files: list[pathlib.Path]) -> dict[str, list]:
-    times: dict[str, list] = {"eosfed": []}
+    times: dict[str, list] = {OWN: []}
     for _ in range(asked.rounds):
         found = ours(asked.rules, rule, files)
-        times["eosfed"].append(found)
+        times[OWN].append(found)
         if rule == "mean":
             times.setdefault("read", []).append(ours(asked.rules, "read", files))
             times.setdefault("numpy f32", []).append(timed(lambda: by_numpy(files))[0])
@@ -123,6 +125,31 @@ def compare(rule: str, count: int, asked: argparse.Namespace, files: list[pathli
     return times
 
 
+def row(count: int, rule: str, program: str, found: list[dict]) -> list[str]:
+    grown = spread([one["grown"] / 2**20 for one in found], 0) if "grown" in found[0] and program == OWN else ""
+    times = [spread([one[what] for one in found], 0) for what in ("wall_ms", "processor_ms")]
+    print(f"{count} {rule} {program}: {times[0]} ms, processor {times[1]} ms", file=sys.stderr, flush=True)
+    return [f"{rule.replace('_', ' ')}, {program}", str(count), *times, grown]
+
+
+def judge(count: int, rules: dict[str, dict[str, list]], targets: Targets) -> None:
+    """Compares times on the clock, for which an operator waits. Ours uses all processors, Flower's functions and numpy one."""
+    clock = {rule: {program: [one["wall_ms"] for one in found] for program, found in times.items()}
+             for rule, times in rules.items()}
+    mean = clock["mean"]
+    targets.at_least(f"mean of {count}: numpy in 32 bits to ours", median_ratio(mean["numpy f32"], mean[OWN]), 1)
+    targets.at_least(f"mean of {count}: a plain read of the same mapped files to ours", median_ratio(mean["read"], mean[OWN]),
+                     LEAST_OF_A_READ)
+    grown = max(one["grown"] / 2**20 for one in rules["mean"][OWN])
+    targets.at_most(f"mean of {count}: MiB by which memory grows", grown, MOST_GROWN_MIB, 0)
+    for rule, times in clock.items():
+        name = rule.replace("_", " ")
+        if "Flower" in times:
+            targets.at_least(f"{name} of {count}: Flower's to ours", median_ratio(times["Flower"], times[OWN]), TIMES_OF_FLOWER, 1)
+        if rule != "mean":
+            targets.at_most(f"{name} of {count}: ours to our mean", median_ratio(times[OWN], mean[OWN]), MOST_MEANS, 1)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rules", type=pathlib.Path, required=True, help="the example `rules` of the aggregation")
@@ -130,28 +157,27 @@ def main() -> None:
     parser.add_argument("--most-flower", type=int, default=50, help="updates up to which Flower takes part (memory)")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=pathlib.Path, help="a file for all numbers")
+    parser.add_argument("--document", type=pathlib.Path, help="the file with the marks of `make bench-rules`")
     asked = parser.parse_args()
     counts = [int(count) for count in asked.counts.split(",")]
-    report = {"machine": machine(), "python": platform.python_version(), "cases": []}
-    print(f"{report['machine']}\n{PARAMETERS} numbers in {len(shapes())} arrays, median of {asked.rounds} rounds in turn")
-    print(f"{'updates':>7} {'rule':17} {'program':10} {'processor ms':>12} {'wall ms':>9} {'ratio':>6}  grown MiB")
+    load, report, targets, lines = os.getloadavg()[0], {"machine": machine(), "cases": []}, Targets(), []
     with tempfile.TemporaryDirectory() as folder:
         generator = numpy.random.default_rng(0)
         files = [pathlib.Path(folder) / f"{number:03}" for number in range(max(counts))]
         for file in files:
             save(file, {name: generator.standard_normal(shape, dtype="float32") * 0.02 for name, shape in shapes().items()})
         for count in counts:
-            for rule in RULES:
-                times = compare(rule, count, asked, files[:count])
-                report["cases"].append({"updates": count, "rule": rule, "times": times})
-                base = statistics.median(one["processor_ms"] for one in times["eosfed"])
-                for program, found in times.items():
-                    used = statistics.median(one["processor_ms"] for one in found)
-                    wall = statistics.median(one["wall_ms"] for one in found)
-                    grown = f"{found[0]['grown'] / 2**20:.0f}" if program == "eosfed" else ""
-                    print(f"{count:7} {rule:17} {program:10} {used:12.0f} {wall:9.0f} {used / base:6.2f}  {grown}")
+            rules = {rule: compare(rule, count, asked, files[:count]) for rule in RULES}
+            report["cases"] += [{"updates": count, "rule": rule, "times": times} for rule, times in rules.items()]
+            for rule, times in rules.items():
+                lines += [row(count, rule, program, found) for program, found in times.items()]
+            judge(count, rules, targets)
+    text = (f"{circumstances(load)} {PARAMETERS:,} numbers in {len(shapes())} arrays, median of {asked.rounds} rounds in turn, with "
+            "the least and the most.\n\n"
+            + table(["", "updates", "clock, ms", "processor, ms", "memory grows by, MiB"], lines))
     if asked.json:
         asked.json.write_text(json.dumps(report, indent=1))
+    publish(asked.document, "bench-rules", text, targets)
 
 
 if __name__ == "__main__":

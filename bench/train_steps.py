@@ -6,7 +6,7 @@ processor time of a step, the median of the rounds: on a shared machine it varie
 
     python3 bench/train_steps.py --steps target/release/examples/steps --python PYTHON
 
-PYTHON has torch and timm, as that of `make interop`. Prints a table; --json FILE keeps all numbers.
+PYTHON has torch and timm, as that of `make interop`. Fails when a ratio falls short; --json FILE keeps all numbers.
 """
 
 import argparse
@@ -14,11 +14,15 @@ import json
 import os
 import pathlib
 import platform
-import statistics
 import subprocess
 import sys
 
+from document import Targets, circumstances, median_ratio, publish, spread, table
+
 HERE = pathlib.Path(__file__).resolve().parent
+OWN = "trainer"
+# How many times as much processor time they take at least, and for which cases that was asked.
+TIMES, ASKED = {"timm eager": 1.4, "torch.compile": 1.1}, ["64x64", "224x16"]
 
 
 def machine() -> dict:
@@ -41,7 +45,7 @@ def programs(asked: argparse.Namespace, size: int, batch: int) -> dict[str, list
     case = ["--backbone", asked.backbone, "--size", size, "--batch", batch, "--bands", asked.bands,
             "--threads", asked.threads, "--seconds", asked.seconds]
     timm = [asked.python, HERE / "gpu" / "steps_timm.py", "--device", "cpu", *case]
-    found = {"trainer": [asked.steps, "--cpu", *case]}
+    found = {OWN: [asked.steps, "--cpu", *case]}
     if asked.before:
         found["before"] = [asked.before, "--cpu", *case]
     if asked.python:
@@ -61,24 +65,29 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0, help="shortest time of each measurement")
     parser.add_argument("--json", type=pathlib.Path, help="a file for all numbers")
+    parser.add_argument("--document", type=pathlib.Path, help="the file with the marks of `make bench-steps`")
     asked = parser.parse_args()
-    report = {"machine": machine(), "backbone": asked.backbone, "bands": asked.bands, "threads": asked.threads, "cases": []}
-    print(f"{report['machine']}\n{asked.backbone}, {asked.bands} bands, f32, {asked.threads} thread(s), "
-          f"median of {asked.rounds} rounds: processor time of a step in ms, and its ratio to the trainer's")
+    load, report, targets, rows = os.getloadavg()[0], {"machine": machine(), "cases": []}, Targets(), []
     for case in asked.cases.split(","):
         size, batch = (int(part) for part in case.split("x"))
         times: dict[str, list[float]] = {}
         for _ in range(asked.rounds):
             for name, words in programs(asked, size, batch).items():
                 times.setdefault(name, []).append(measure(words)["processor_ms"])
-        median = {name: statistics.median(values) for name, values in times.items()}
-        shown = [f"{name} {value:.0f} ({value / median['trainer']:.2f})" for name, value in median.items()]
-        print(f"{size}x{size} b{batch}: {', '.join(shown)}", flush=True)
-        report["cases"].append({"size": size, "batch": batch, "processor_ms": times, "median": median})
-    report["machine"]["load at the end"] = os.getloadavg()
-    print(f"load at the end: {report['machine']['load at the end']}")
+        ratios = {name: median_ratio(values, times[OWN]) for name, values in times.items() if name != OWN}
+        shown = [f"{spread(values, 0)}, {ratios[name]:.2f} times" for name, values in times.items() if name != OWN]
+        rows.append([f"{size}x{size}, {batch}", spread(times[OWN], 0), *shown])
+        print(f"{case}: {', '.join(rows[-1][1:])}", file=sys.stderr, flush=True)
+        for name, ratio in ratios.items():
+            if case in ASKED and name in TIMES:
+                targets.at_least(f"{size} pixels, batch {batch}: {name} to ours", ratio, TIMES[name])
+        report["cases"].append({"size": size, "batch": batch, "processor_ms": times})
+    text = (f"{circumstances(load)} {asked.backbone}, {asked.bands} bands, f32, {asked.threads} thread(s): processor time of a "
+            f"step in ms, median of {asked.rounds} rounds in turn, with the least and the most.\n\n"
+            + table(["pixels, batch", *programs(asked, 1, 1)], rows))
     if asked.json:
         asked.json.write_text(json.dumps(report, indent=1) + "\n")
+    publish(asked.document, "bench-steps", text, targets)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ Run by a Python with torch, timm and rasterio, as that of `make interop`.
 
 import argparse
 import json
+import os
 import pathlib
-import statistics
 import sys
 import tempfile
 import time
@@ -19,7 +19,11 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-from train_steps import machine, measure  # noqa: E402
+from document import Targets, circumstances, median_ratio, publish, spread, table  # noqa: E402
+from train_steps import measure  # noqa: E402
+
+# How many times as much processor time timm takes at least.
+LEAST = 1.5
 
 
 def eager(asked: argparse.Namespace) -> None:
@@ -64,27 +68,31 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--document", type=pathlib.Path, help="the file with the marks of `make bench-features`")
     asked = parser.parse_args()
     if asked.release:
         eager(asked)
         return
     import fixture
 
+    load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         release = fixture.release(pathlib.Path(folder) / "release", asked.specialists)
         words = ["--release", release, "--size", asked.size, "--batch", asked.batch, "--threads", asked.threads,
                  "--seconds", asked.seconds]
         programs = {"trainer": [asked.features, *words], "timm eager": [sys.executable, __file__, *words]}
         times: dict[str, list[float]] = {name: [] for name in programs}
-        before = machine()
         for _ in range(asked.rounds):
             for name, program in programs.items():
                 times[name].append(measure(program)["processor_ms"])
-    median = {name: statistics.median(values) for name, values in times.items()}
-    shown = [f"{name} {value:.0f} ({value / median['trainer']:.2f})" for name, value in median.items()]
-    print(f"{before}, load at the end {machine()['load']}")
-    print(f"features of {asked.specialists} specialists, {asked.size}x{asked.size}x{len(fixture.BANDS)} b{asked.batch}, f32, "
-          f"{asked.threads} thread(s), processor time of a batch in ms, median of {asked.rounds}: {', '.join(shown)}")
+    ratio, targets = median_ratio(times["timm eager"], times["trainer"]), Targets()
+    targets.at_least("timm eager to ours", ratio, LEAST)
+    text = (f"{circumstances(load)} {asked.specialists} specialists, a batch of {asked.batch} images of "
+            f"{asked.size}x{asked.size}x{len(fixture.BANDS)}, f32, {asked.threads} thread(s): processor time in ms, median of "
+            f"{asked.rounds} rounds in turn, with the least and the most.\n\n"
+            + table(["program", "processor", "to the first"],
+                    [["trainer", spread(times["trainer"], 0), ""], ["timm eager", spread(times["timm eager"], 0), f"{ratio:.2f}"]]))
+    publish(asked.document, "bench-features", text, targets)
 
 
 if __name__ == "__main__":

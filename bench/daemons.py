@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+"""What real daemons need: requests and bytes of a round, and memory and processor time while they wait.
+
+    bench/daemons.py --programs target/release
+
+A coordinator and four daemons, over TLS on loopback, train ConvNeXtV2-atto on a few made patches, once with each of
+three encodings. Requests are those that the coordinator counts; bytes are those that leave the institutions: weights,
+metrics and control messages. Then nothing is to be done, and all wait. Memory is resident memory, and the part of it
+that the process has allocated; the rest is the program's file, which the kernel may drop and read again.
+"""
+
+import argparse
+import os
+import pathlib
+import statistics
+import tempfile
+import time
+
+import stream
+from document import Targets, circumstances, publish, spread, table
+from federation import Federation
+
+INSTITUTIONS = ["centre", "east", "north", "west"]
+SIDE, PATCHES = 64, 16
+# The encoding, the share that it keeps, and the most bytes as a share of the model's in 32 bits.
+ENCODINGS = [("f32", None, 1.01), ("int8", None, 0.27), ("top-k", 0.01, 0.05)]
+MOST_REQUESTS = 5
+# Of the programs while they wait: MiB, and percent of a processor.
+MOST_MIB, MOST_PERCENT = {"coordinator": 15, "client": 10}, 0.1
+# Bytes of ConvNeXtV2-atto with 13 bands and two classes, in 32 bits.
+MODEL_BYTES = 4 * 3_394_442
+# What institutions call.
+SERVICES = ["Participant", "Blobs"]
+
+
+def plan(encoding: str, share: float | None, rounds: int) -> str:
+    bands = "\n".join(f'[[normalisation.bands]]\nband = "{band}"\nmean = 0.2\nstd = 0.1' for band in stream.BANDS)
+    everyone = len(INSTITUTIONS)
+    return f"""\
+version = 2
+name = "{encoding}"
+kind = "rounds"
+[model]
+backbone = "convnextv2_atto"
+task = "classification"
+classes = {stream.CLASSES}
+[[specialist]]
+name = "by-{encoding}"
+bands = {stream.BANDS}
+[participation]
+min = {everyone}
+max = {everyone}
+deadline = "1h"
+[rounds]
+count = {rounds}
+strategy = {{ name = "fed-avg" }}
+encodings = ["{encoding}"]
+{f"top_k_share = {share}" if share else ""}
+[training]
+epochs = 1
+batch_size = 8
+learning_rate = 0.001
+[normalisation]
+from = "given"
+{bands}
+"""
+
+
+def a_job(federation: Federation, encoding: str, share: float | None, rounds: int) -> dict[str, float]:
+    """Requests, bytes and time of an institution and round."""
+    def sent() -> int:
+        return sum(sum(federation.sent(name).values()) for name in INSTITUTIONS)
+
+    def requests() -> float:
+        return federation.metric("eosfed_calls_total", *SERVICES)
+    asked, before, begun = requests(), sent(), time.monotonic()
+    job = federation.finish(plan(encoding, share, rounds))
+    seconds, parts = time.monotonic() - begun, rounds * len(INSTITUTIONS)
+    updates = [entry for closed in job["history"] for entry in closed["participants"].values() if entry["weights"]]
+    found = {entry.get("encoding") or "f32" for entry in updates}
+    if found != {encoding} or len(updates) != parts:
+        raise RuntimeError(f"{len(updates)} updates came, in {found}, and not {parts} in {encoding}")
+    return {"requests": (requests() - asked) / parts, "bytes": (sent() - before) / parts, "seconds": seconds / rounds}
+
+
+def waiting(pid: int, seconds: float) -> dict[str, float]:
+    """What a process that waits holds and needs."""
+    def processor() -> float:
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    used, since = processor(), time.monotonic()
+    time.sleep(seconds)
+    share = 100 * (processor() - used) / (time.monotonic() - since)
+    lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+    kib = {line.split(":")[0]: int(line.split()[1]) for line in lines if line.endswith(" kB")}
+    return {"resident": kib["VmRSS"] / 1024, "allocated": kib["RssAnon"] / 1024, "percent": share}
+
+
+def rows_of_jobs(federation: Federation, asked: argparse.Namespace, targets: Targets) -> str:
+    rows = []
+    for encoding, share, most in ENCODINGS:
+        found = a_job(federation, encoding, share, asked.rounds)
+        of_model = found["bytes"] / MODEL_BYTES
+        rows.append([encoding, f"{found['requests']:.1f}", f"{found['bytes']:,.0f}", f"{of_model:.3f}", f"{found['seconds']:.1f}"])
+        print(rows[-1], flush=True)
+        targets.at_most(f"{encoding}: requests of an institution and round", found["requests"], MOST_REQUESTS)
+        targets.at_most(f"{encoding}: bytes sent, as a share of the model in 32 bits", of_model, most, 3)
+    return table(["encoding", "requests", "bytes sent", "of the model", "a round, s"], rows)
+
+
+def rows_of_waiting(federation: Federation, asked: argparse.Namespace, targets: Targets) -> str:
+    rows = []
+    processes = {"coordinator": federation.started[:1], "client": federation.started[1:]}
+    time.sleep(asked.settle)
+    for name, running in processes.items():
+        found = [waiting(process.pid, asked.seconds) for process in running]
+        of = {what: [one[what] for one in found] for what in found[0]}
+        rows.append([name, spread(of["resident"], 1), spread(of["allocated"], 1), spread(of["percent"], 2)])
+        print(rows[-1], flush=True)
+        targets.at_most(f"{name} that waits: resident memory in MiB", max(of["resident"]), MOST_MIB[name], 1)
+        targets.at_most(f"{name} that waits: percent of a processor", statistics.median(of["percent"]), MOST_PERCENT)
+    return table(["program", "resident, MiB", "of that allocated, MiB", "percent of a processor"], rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--programs", type=pathlib.Path, required=True, help="the folder of the four programs")
+    parser.add_argument("--rounds", type=int, default=5, help="of each job")
+    parser.add_argument("--seconds", type=float, default=30, help="for which each waiting process is watched")
+    parser.add_argument("--settle", type=float, default=15, help="seconds between the last job and that")
+    parser.add_argument("--document", type=pathlib.Path, help="the file with the marks of `make bench-daemons`")
+    asked = parser.parse_args()
+    load, targets = os.getloadavg()[0], Targets()
+    with tempfile.TemporaryDirectory() as name, Federation(asked.programs.resolve(), pathlib.Path(name)) as federation:
+        for institution in INSTITUTIONS:
+            data = pathlib.Path(name) / "data" / institution
+            data.mkdir(parents=True)
+            stream.make(data, SIDE, PATCHES, deflate=False)
+            federation.join(institution, data)
+        jobs, idle = (rows(federation, asked, targets) for rows in (rows_of_jobs, rows_of_waiting))
+    text = (f"{circumstances(load)} {len(INSTITUTIONS)} daemons, {asked.rounds} rounds of each encoding; what one institution "
+            f"sends in a round:\n\n{jobs}\n\nPrograms that wait, {asked.seconds:.0f} s each:\n\n{idle}")
+    publish(asked.document, "bench-daemons", text, targets)
+
+
+if __name__ == "__main__":
+    main()
