@@ -8,7 +8,6 @@
 
 #![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
 
-pub mod allocator;
 mod authority_files;
 pub mod backup;
 pub mod ca;

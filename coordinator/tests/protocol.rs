@@ -18,7 +18,7 @@ use eosfed_proto::v1::participant_client::ParticipantClient;
 use eosfed_proto::v1::upload_request::Part;
 use eosfed_transport::protocol::PROTOCOL;
 use eosfed_transport::status::from_status;
-use eosfed_transport::transfer;
+use eosfed_transport::transfer::{self, Start};
 use eosfed_transport::wire::Wire as _;
 use prost_reflect::{DescriptorPool, Kind, MessageDescriptor};
 use server::leased::Leased;
@@ -147,7 +147,8 @@ async fn uploads_may_be_compressed() {
     let beyond = [frame(&vec![0; 500_000])];
     assert_eq!(upload_parts(server, "west", blob, 1000, beyond).await.unwrap_err().reason, Reason::TooLarge);
 
-    // What institutions call continues after what has arrived, and says what it sends.
+    // What institutions call continues after what has arrived, also where they begin without having asked, and says what
+    // it sends.
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), &bytes).unwrap();
     let sent = AtomicU64::new(0);
@@ -155,13 +156,23 @@ async fn uploads_may_be_compressed() {
         sent.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
     };
-    transfer::upload(west, file.path(), blob, count).await.unwrap();
+    let beginning = Start::AtTheBeginning { zstd: true };
+    assert!(transfer::upload(west.clone(), file.path(), blob, beginning, count).await.unwrap());
     let sent = sent.into_inner();
     assert!(sent < 50_000, "{sent} of 499,000 bytes that repeat themselves");
     assert_eq!(
         stands(server, "west", blob).await,
         v1::StatResponse { complete: true, bytes: 500_000, zstd: true }
     );
+    // Once it is there, none of it is sent again.
+    let nothing = |bytes| Err(format!("{bytes} bytes"));
+    transfer::upload(west.clone(), file.path(), blob, Start::WhereItStands, nothing).await.unwrap();
+
+    let other = bytes.iter().rev().copied().collect::<Vec<u8>>();
+    std::fs::write(file.path(), &other).unwrap();
+    let blob = BlobRef::of(&other);
+    transfer::upload(west, file.path(), blob, beginning, |_| Ok(())).await.unwrap();
+    assert!(stands(server, "west", blob).await.complete, "one call without a question is enough");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -22,7 +22,7 @@ use eosfed_transport::meter::Meter;
 use eosfed_transport::operator::IdentityFolder;
 use eosfed_transport::protocol::PROTOCOL;
 use eosfed_transport::status::from_status;
-use eosfed_transport::transfer;
+use eosfed_transport::transfer::{self, Start};
 use eosfed_transport::wire::{Heartbeat, Wire as _};
 use tonic::{Response, Status};
 
@@ -216,7 +216,7 @@ impl Institution {
     /// Uploads weights. Returns how long that took.
     pub(crate) async fn upload(&self, file: &Path, weights: BlobRef) -> Result<Duration, Refusal> {
         let started = Instant::now();
-        transfer::upload(self.transport.clone(), file, weights, |_| Ok(())).await?;
+        transfer::upload(self.transport.clone(), file, weights, Start::WhereItStands, |_| Ok(())).await?;
         Ok(started.elapsed())
     }
 

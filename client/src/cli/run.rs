@@ -26,6 +26,7 @@ use eosfed_common::stdout::print_failure;
 use eosfed_common::task::DecodedSamples;
 use eosfed_common::telemetry::{LogControl, init};
 use eosfed_data::SampleCache;
+use eosfed_transport::allocator::give_back_freed_memory;
 use eosfed_transport::certificate::Certificate;
 use eosfed_transport::channel::ChannelOptions;
 use eosfed_transport::meter::Meter;
@@ -80,6 +81,7 @@ impl Run {
         if let (Some(sandbox), Some(samples)) = (&mut trainer.sandbox, &samples) {
             sandbox.settings.writable.push(samples.folder.clone());
         }
+        give_back_freed_memory();
         let runtime = runtime()?;
         let _inside = runtime.enter();
         let traces = traces(&settings)?;

@@ -4,7 +4,7 @@ mod offers;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use eosfed_common::assignment::{
@@ -27,7 +27,7 @@ use eosfed_transport::channel::{ChannelError, ChannelOptions, Transport, open_wi
 use eosfed_transport::meter::Meter;
 use eosfed_transport::protocol::{PROTOCOL, VERSION, agree};
 use eosfed_transport::status::from_status;
-use eosfed_transport::transfer;
+use eosfed_transport::transfer::{self, Start};
 use eosfed_transport::wire::{Heartbeat, Wire as _, WireError, bytes_of, coordinator_keys};
 
 use self::offers::{Read, check_base, check_signature, read_offer, unknown};
@@ -43,6 +43,7 @@ pub struct GrpcCoordinator {
     meter: Meter,
     /// The documents of the newest offers.
     documents: Arc<Mutex<Documents>>,
+    uploads: Arc<Mutex<Uploads>>,
     /// The coordinator's signing keys.
     keys: Arc<RwLock<PinnedKeys>>,
 }
@@ -53,6 +54,26 @@ struct Documents {
     heads: BTreeMap<Digest, Arc<HeadOver>>,
     /// Releases that list the base of a job.
     releases: BTreeMap<Digest, Arc<[u8]>>,
+}
+
+/// What is known of uploads since the coordinator was greeted: so the first try of one does not have to ask.
+#[derive(Debug, Default)]
+struct Uploads {
+    /// Whether the coordinator takes compressed chunks.
+    zstd: Option<bool>,
+    /// The blob that was tried last.
+    tried: Option<Digest>,
+}
+
+impl Uploads {
+    /// Where the next try of a blob starts.
+    fn start(&mut self, digest: Digest) -> Start {
+        let again = self.tried.replace(digest) == Some(digest);
+        match self.zstd {
+            Some(zstd) if !again => Start::AtTheBeginning { zstd },
+            _ => Start::WhereItStands,
+        }
+    }
 }
 
 /// For whom documents are fetched.
@@ -84,9 +105,9 @@ impl GrpcCoordinator {
         let transport =
             open_with(&options, url, &credentials.ca_pem, Some(&credentials.pair), meter.clone())?;
         let transport = Arc::new(RwLock::new(transport));
-        let documents = Arc::default();
+        let (documents, uploads) = Default::default();
         let keys = Arc::new(RwLock::new(credentials.pinned.clone()));
-        Ok(Self { url: url.to_owned(), options, transport, meter, documents, keys })
+        Ok(Self { url: url.to_owned(), options, transport, meter, documents, uploads, keys })
     }
 
     fn transport(&self) -> Transport {
@@ -95,6 +116,10 @@ impl GrpcCoordinator {
 
     fn keys(&self) -> PinnedKeys {
         self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn uploads(&self) -> MutexGuard<'_, Uploads> {
+        self.uploads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn participant(&self) -> ParticipantClient<Transport> {
@@ -246,6 +271,7 @@ impl Coordinator for GrpcCoordinator {
         let v1::HelloResponse { protocol, version, institution, coordinator_keys: keys, now_ms } =
             answer(CALL_TIMEOUT, self.participant().hello(request)).await?;
         agree("client", "coordinator", protocol, &version)?;
+        *self.uploads() = Uploads::default();
         let coordinator_keys = coordinator_keys(keys).map_err(|error| unreadable(&error))?;
         let now = (now_ms > 0).then_some(Timestamp(now_ms));
         Ok(Greeting { institution, coordinator_keys, now })
@@ -282,7 +308,10 @@ impl Coordinator for GrpcCoordinator {
     }
 
     async fn upload(&self, path: &Path, blob: BlobRef, guard: UploadGuard) -> Result<(), Refusal> {
-        transfer::upload(self.transport(), path, blob, move |bytes| guard(bytes)).await
+        let start = self.uploads().start(blob.digest);
+        let zstd = transfer::upload(self.transport(), path, blob, start, move |bytes| guard(bytes)).await?;
+        self.uploads().zstd = Some(zstd);
+        Ok(())
     }
 
     async fn submit_update(&self, update: UpdateSubmission) -> Result<Timestamp, Refusal> {
@@ -352,5 +381,23 @@ impl Coordinator for GrpcCoordinator {
         *self.transport.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = credentials.pinned.clone();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_first_try_of_an_upload_begins_without_a_question() {
+        let mut uploads = Uploads::default();
+        let [one, other] = [b"one", b"two"].map(|bytes| Digest::of(bytes));
+        assert_eq!(uploads.start(one), Start::WhereItStands, "nothing is known of the coordinator");
+        uploads.zstd = Some(true);
+        assert_eq!(uploads.start(one), Start::WhereItStands, "it was tried before");
+        assert_eq!(uploads.start(other), Start::AtTheBeginning { zstd: true });
+        assert_eq!(uploads.start(other), Start::WhereItStands);
+        uploads = Uploads::default();
+        assert_eq!(uploads.start(one), Start::WhereItStands);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use eosfed_common::clock::Timestamp;
 use eosfed_common::data_statement::DataStatement;
 use eosfed_common::ids::DataSetName;
 use eosfed_common::policy_summary::PolicySummary;
@@ -11,6 +12,8 @@ use crate::data_description::DataDescription;
 /// What is known of the data set, and what the coordinator knows of it.
 #[derive(Debug, Default)]
 pub(super) struct DataMemory {
+    /// When the certificate ends with which the coordinator was greeted; nothing when it has to be greeted again.
+    pub(super) greeted_until: Option<Timestamp>,
     /// The data sets as they were found last, by their names.
     pub(super) found: BTreeMap<Option<DataSetName>, DataDescription>,
     /// The statement that the coordinator has taken since it was greeted.

@@ -11,7 +11,7 @@ use eosfed_common::refusal::Refusal;
 use eosfed_transport::wire::{Heartbeat, message_bytes};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use super::progress::ProgressTracker;
 use super::step::Event;
@@ -63,6 +63,7 @@ impl<C: Coordinator> Reporter<C> {
         let points = heartbeat.progress.points.len();
         let directive = self.coordinator.heartbeat(heartbeat).await?;
         self.progress.sent(points);
+        self.progress.renewed();
         Ok((directive, points))
     }
 
@@ -127,19 +128,43 @@ impl<C: Coordinator> Reporter<C> {
         Ok(())
     }
 
+    /// The policy's objection to the work.
+    fn policy_objection(&self) -> Option<Event> {
+        match self.gate.result(&self.work) {
+            Permission::Denied(refusal) if self.work.stage != Stage::Failed => {
+                Some(Event::PolicyDenied(refusal))
+            }
+            _ => None,
+        }
+    }
+
     /// What one heartbeat, or the policy, means for the work.
     async fn once(&self, token: &LeaseToken) -> Option<Event> {
-        if self.work.stage != Stage::Failed
-            && let Permission::Denied(refusal) = self.gate.result(&self.work)
-        {
-            return Some(Event::PolicyDenied(refusal));
+        if let Some(objection) = self.policy_objection() {
+            return Some(objection);
         }
         match self.heartbeat(token).await {
             Ok((Directive::Continue(_), _)) => None,
-            Ok((Directive::Stop(refusal), _)) | Err(refusal) => {
+            Ok((Directive::Stop(refusal), _)) => {
+                after_refusal(&self.coordinator, &self.work, refusal, Event::Stopped).await
+            }
+            Err(refusal) => {
+                self.note_failure(&refusal);
                 after_refusal(&self.coordinator, &self.work, refusal, Event::Stopped).await
             }
         }
+    }
+
+    /// Notes a call to which the coordinator has not answered.
+    pub(super) fn note_failure(&self, refusal: &Refusal) {
+        if recovery(refusal.reason) == Recovery::Retry {
+            self.progress.lose_contact();
+        }
+    }
+
+    /// When the next heartbeat is due: an interval after the lease was renewed, at once if that is not known.
+    fn due(&self, interval: Duration) -> Instant {
+        self.progress.last_renewal().map_or_else(Instant::now, |at| at + interval)
     }
 }
 
@@ -151,7 +176,8 @@ pub(super) struct HeartbeatTask {
 }
 
 impl HeartbeatTask {
-    /// Sends one at once and then one every `interval`.
+    /// Looks at the policy at once, and sends one every `interval` from when the lease was last renewed: an
+    /// acceptance and the heartbeats of an earlier activity count.
     pub(super) fn start<C: Coordinator>(
         reporter: Reporter<C>,
         mut token: LeaseToken,
@@ -159,8 +185,12 @@ impl HeartbeatTask {
     ) -> Self {
         let (sender, events) = mpsc::channel(4);
         let task = tokio::spawn(async move {
-            let mut interval = tokio::time::interval(interval);
+            let mut interval = tokio::time::interval_at(reporter.due(interval), interval);
             interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            if let Some(objection) = reporter.policy_objection() {
+                drop(sender.send(objection).await);
+                return;
+            }
             loop {
                 interval.tick().await;
                 let Some(event) = reporter.once(&token).await else { continue };

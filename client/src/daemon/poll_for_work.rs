@@ -71,13 +71,21 @@ impl<E: Environment> Daemon<E> {
     }
 
     async fn poll(&mut self) -> Result<Flow, DaemonError> {
-        let mut seen = 0;
+        if self.progress.contact_lost() {
+            self.data.greeted_until = None;
+        }
+        let mut seen = self.offers.seen();
         let mut failures = 0;
-        let mut greeted = false;
+        let mut said = false;
         loop {
             self.parts.watcher.progressed();
             self.renew_when_due().await?;
-            let offers = match self.greet(&mut greeted).await? {
+            let known = self.is_greeted();
+            if known && !said {
+                self.parts.watcher.doing("waits for work");
+                said = true;
+            }
+            let offers = match self.greet().await? {
                 Ok(()) => {
                     self.share_policy().await?;
                     self.ask(seen).await
@@ -85,11 +93,20 @@ impl<E: Environment> Daemon<E> {
                 Err(refusal) => Err(refusal),
             };
             match offers {
+                // The coordinator may have another key since. It names it in a greeting.
+                Ok(offers) if known && self.has_unknown_signature(&offers) => {
+                    self.data.greeted_until = None;
+                    seen = 0;
+                }
                 Ok(offers) => {
-                    if seen == 0 || failures > 0 {
+                    if !said || failures > 0 {
                         self.parts.watcher.doing("waits for work");
+                        said = true;
                     }
                     seen = offers.revision;
+                    if offers.assignments.is_empty() && offers.unknown.is_empty() {
+                        self.offers.none_offered = Some(seen);
+                    }
                     failures = 0;
                     if let Some(event) = self.consider(offers).await? {
                         return Ok(Flow::Event(event));
@@ -101,7 +118,7 @@ impl<E: Environment> Daemon<E> {
                 }
                 Err(refusal) => {
                     failures += 1;
-                    greeted = false;
+                    self.data.greeted_until = None;
                     if failures == 1 {
                         let what = format!("tries until the coordinator answers; it does not: {refusal}");
                         self.parts.watcher.doing(&what);
@@ -115,9 +132,22 @@ impl<E: Environment> Daemon<E> {
         }
     }
 
+    /// Whether the coordinator was greeted with this certificate, and was reached since.
+    fn is_greeted(&self) -> bool {
+        self.data.greeted_until == Some(self.parts.credentials.not_after)
+    }
+
+    /// Whether an offer that was not declined yet is not signed with a key that this client knows.
+    fn has_unknown_signature(&self, offers: &Offers) -> bool {
+        let unsigned = |(id, why): &(AssignmentId, Refusal)| {
+            why.reason == Reason::NotSigned && !self.offers.declined.contains(id)
+        };
+        offers.unknown.iter().any(unsigned)
+    }
+
     /// Greets the coordinator, unless that was done since the last failure.
-    async fn greet(&mut self, greeted: &mut bool) -> Result<Result<(), Refusal>, DaemonError> {
-        if *greeted {
+    async fn greet(&mut self) -> Result<Result<(), Refusal>, DaemonError> {
+        if self.is_greeted() {
             return Ok(Ok(()));
         }
         let Greeting { institution, coordinator_keys, now: _ } = match self.parts.coordinator.hello().await {
@@ -130,7 +160,7 @@ impl<E: Environment> Daemon<E> {
         if let Err(refusal) = self.state_data_once().await? {
             return Ok(Err(refusal));
         }
-        *greeted = true;
+        self.data.greeted_until = Some(self.parts.credentials.not_after);
         Ok(Ok(()))
     }
 
@@ -441,6 +471,7 @@ impl<E: Environment> Daemon<E> {
                 tracing::info!(assignment = %assignment.id, dataset = named, "accepted {}", describe(&assignment));
                 self.parts.watcher.doing(&format!("works on {}", assignment.id));
                 self.progress.clear();
+                self.progress.renewed();
                 self.offers.postponed.remove(&assignment.id.job);
                 self.offers.blocked.clear();
                 self.offers.next_look = None;

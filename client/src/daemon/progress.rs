@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use eosfed_common::assignment::{CurvePoint, MAX_METRICS, MAX_POINTS, Progress};
 use eosfed_common::finite::Finite;
 use eosfed_common::metric;
+use tokio::time::Instant;
 
 /// Most points that are kept for a coordinator that cannot be reached; older ones are dropped.
 const MAX_UNSENT: usize = 10_000;
@@ -15,6 +16,10 @@ struct PendingReport {
     step: u64,
     steps: u64,
     points: VecDeque<CurvePoint>,
+    /// When the coordinator has last granted or renewed the lease, as far as this process knows.
+    renewed: Option<Instant>,
+    /// Whether it could not be reached since the work was accepted.
+    contact_lost: bool,
 }
 
 /// Clones share it. Points are reported at least once, and again when an answer was lost. Repeated points
@@ -57,6 +62,26 @@ impl ProgressTracker {
     /// Forgets an earlier assignment's progress.
     pub(super) fn clear(&self) {
         *self.lock() = PendingReport::default();
+    }
+
+    /// Notes that the coordinator has granted or renewed the lease.
+    pub(super) fn renewed(&self) {
+        self.lock().renewed = Some(Instant::now());
+    }
+
+    /// When the lease was last granted or renewed; nothing after a restart.
+    pub(super) fn last_renewal(&self) -> Option<Instant> {
+        self.lock().renewed
+    }
+
+    /// Notes that the coordinator cannot be reached.
+    pub(super) fn lose_contact(&self) {
+        self.lock().contact_lost = true;
+    }
+
+    /// Whether the coordinator could not be reached since the work was accepted.
+    pub(super) fn contact_lost(&self) -> bool {
+        self.lock().contact_lost
     }
 
     /// Drops the points that may not be reported.

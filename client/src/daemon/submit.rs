@@ -99,6 +99,7 @@ impl<E: Environment> Daemon<E> {
             if let Some(event) = self.policy_objection(&work, &outcome)? {
                 return Ok(Flow::Event(event));
             }
+            reporter.note_failure(&refusal);
             let event = after_refusal(&self.parts.coordinator, &work, refusal, Event::Rejected).await;
             if let (Outcome::Withheld(_), Some(Event::Rejected(refusal))) = (&outcome, &event) {
                 tracing::warn!(%refusal, "the result may have been recorded before the policy was changed");

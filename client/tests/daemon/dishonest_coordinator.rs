@@ -136,6 +136,27 @@ async fn an_assignment_that_was_changed_after_it_was_signed_is_refused() {
     assert_eq!(world.fake.get().updates.len(), 1);
 }
 
+/// The coordinator may have another key than when it was greeted, so it is asked before an offer is declined; once.
+#[tokio::test]
+async fn a_coordinator_whose_offer_has_an_unknown_signature_is_greeted_again_first() {
+    let world = World::new(assignments::training(JobKind::OneShot), &good()).await;
+    let offer = world.fake.get().assignment.take();
+    let (cancel, task) = world.start();
+    until(|| world.fake.get().greetings == 1).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    {
+        let mut inner = world.fake.get();
+        inner.signer = Some(signing::institution("thief"));
+        inner.assignment = offer;
+    }
+    until(|| !world.fake.get().refusals.is_empty()).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    cancel.cancel();
+    task.await.unwrap().unwrap();
+    let inner = world.fake.get();
+    assert_eq!((inner.refusals[0].reason.as_str(), inner.greetings), ("NOT_SIGNED", 2));
+}
+
 #[tokio::test]
 async fn an_assignment_of_another_key_is_refused() {
     let world = World::new(assignments::training(JobKind::OneShot), &good()).await;

@@ -39,6 +39,8 @@ pub(crate) struct Inner {
     pub(crate) refusals: Vec<v1::Refusal>,
     pub(crate) points: Vec<v1::CurvePoint>,
     pub(crate) beats: usize,
+    /// How often it was greeted.
+    pub(crate) greetings: usize,
     /// Steps done and in all, as heartbeats have told.
     pub(crate) steps: BTreeSet<(u64, u64)>,
     pub(crate) blobs: BTreeMap<String, Vec<u8>>,
@@ -193,7 +195,9 @@ impl Fake {
 #[tonic::async_trait]
 impl Participant for Fake {
     async fn hello(&self, _: Request<v1::HelloRequest>) -> Result<Response<v1::HelloResponse>, Status> {
-        let protocol = self.up()?.protocol.unwrap_or_else(|| v1::ProtocolVersion::ProtocolVersion2.into());
+        let mut inner = self.up()?;
+        inner.greetings += 1;
+        let protocol = inner.protocol.unwrap_or_else(|| v1::ProtocolVersion::ProtocolVersion2.into());
         let version = "0".to_owned();
         let institution = "west".to_owned();
         let coordinator_keys = coordinator_keys_message(signing::coordinator().named());

@@ -19,6 +19,7 @@ mod warm_start;
 mod world;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use eosfed_client::state::State;
 use eosfed_common::assignment::{Assignment, BlobRef, Work};
@@ -62,6 +63,46 @@ async fn one_shot_training_is_submitted() {
     assert!(sent.weights > 13_000_000 && sent.metrics > 0 && sent.control > 0, "{sent:?}");
 }
 
+/// What a round costs is in the number of calls: an acceptance and a heartbeat renew the lease for all that follows, and who
+/// was greeted is not greeted again.
+#[tokio::test]
+async fn a_round_takes_one_heartbeat_for_its_curve_and_no_greeting() {
+    let world = World::new(training(), &good()).await;
+    let (cancel, task) = world.start_with(|parts| {
+        parts.once = false;
+        parts.intervals.heartbeat = Duration::from_secs(3600);
+    });
+    for rounds in 1..=3 {
+        until(|| world.fake.get().updates.len() == rounds).await;
+        let mut next = training();
+        next.id.round = rounds as u32;
+        world.fake.get().assignment = Some(next);
+    }
+    until(|| world.fake.get().updates.len() == 4).await;
+    cancel.cancel();
+    task.await.unwrap().unwrap();
+    let inner = world.fake.get();
+    assert_eq!((inner.greetings, inner.beats), (1, 4));
+}
+
+/// Who could not be reached may be another program since, or have another key.
+#[tokio::test]
+async fn a_coordinator_that_was_away_is_greeted_again() {
+    let world = World::new(training(), &patient()).await;
+    let (cancel, task) = world.start_with(|parts| parts.once = false);
+    until(|| world.state().name() == "training").await;
+    world.fake.get().down = true;
+    std::fs::write(world.path("go"), "").unwrap();
+    until(|| world.state().name() == "submitting").await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(world.fake.get().greetings, 1);
+    world.fake.get().down = false;
+    until(|| world.fake.get().greetings == 2).await;
+    cancel.cancel();
+    task.await.unwrap().unwrap();
+    assert_eq!(world.fake.get().updates.len(), 1);
+}
+
 #[tokio::test]
 async fn the_file_that_training_started_from_is_named_and_does_not_leave() {
     let digest = Digest::of(b"what timm published").to_string();
@@ -103,7 +144,7 @@ async fn what_the_policy_forbids_is_declined() {
     world.site().write("policy.toml", eosfed_client::policy::SAMPLE.as_bytes()).unwrap();
     let (cancel, task) = world.start();
     until(|| !world.fake.get().refusals.is_empty()).await;
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
     cancel.cancel();
     task.await.unwrap().unwrap();
     let inner = world.fake.get();
@@ -222,7 +263,7 @@ async fn training_goes_on_while_the_coordinator_is_down() {
     world.fake.get().down = true;
     std::fs::write(world.path("go"), "").unwrap();
     until(|| world.state().name() == "submitting").await;
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
     world.fake.get().down = false;
     task.await.unwrap().unwrap();
     let inner = world.fake.get();
@@ -305,7 +346,7 @@ async fn a_coordinator_of_another_protocol_is_refused() {
         let world = World::new(training(), &good()).await;
         world.fake.get().protocol = Some(protocol);
         let (_cancel, task) = world.start();
-        let error = tokio::time::timeout(std::time::Duration::from_secs(30), task).await.unwrap().unwrap();
+        let error = tokio::time::timeout(Duration::from_secs(30), task).await.unwrap().unwrap();
         let said = error.unwrap_err().to_string();
         assert!(said.contains("INCOMPATIBLE") && said.contains(behind), "{said}");
         assert!(world.fake.get().tokens.is_empty(), "nothing was accepted");

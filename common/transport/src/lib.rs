@@ -1,6 +1,7 @@
 //! The shared code of programs that call the coordinator: keys, TLS, HTTP proxies, the meter of sent bytes,
 //! refusals as gRPC status, transfer of blobs, and the conversion of messages in [`wire`].
 
+pub mod allocator;
 pub mod authority;
 pub mod body;
 pub mod certificate;

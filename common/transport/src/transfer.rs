@@ -28,8 +28,20 @@ use crate::status::from_status;
 pub const CHUNK: usize = 128 << 10;
 const _: () = assert!(CHUNK <= FRAME as usize, "a chunk is one frame");
 
-/// Sends the file to the coordinator, from where an earlier try ended. For a blob that is already there, this
-/// is one short call. `guard` is called with the bytes of each chunk, as it is sent, before it is sent. If it gives a sentence, the
+/// Where an upload starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// Where an earlier try ended: the coordinator is asked for it, and whether it takes compressed chunks. For a
+    /// blob that is already there, this is one short call.
+    WhereItStands,
+    /// At the beginning: nothing was sent of it before. If the coordinator has a part of it all the same, it is asked.
+    AtTheBeginning {
+        /// Whether the coordinator takes compressed chunks.
+        zstd: bool,
+    },
+}
+
+/// Sends the file to the coordinator. Gives whether the coordinator takes compressed chunks. `guard` is called with the bytes of each chunk, as it is sent, before it is sent. If it gives a sentence, the
 /// call is cancelled, and chunks that are already queued are not sent.
 ///
 /// # Errors
@@ -39,13 +51,31 @@ pub async fn upload(
     transport: Transport,
     path: &Path,
     blob: BlobRef,
-    guard: impl Fn(u64) -> Result<(), String> + Send,
-) -> Result<(), Refusal> {
+    start: Start,
+    guard: impl Fn(u64) -> Result<(), String> + Send + Sync,
+) -> Result<bool, Refusal> {
     let mut client = BlobsClient::new(transport);
-    let StatResponse { complete, bytes: offset, zstd } = stat(&mut client, blob.digest).await?;
-    if complete {
-        return Ok(());
+    if let Start::AtTheBeginning { zstd } = start {
+        match send(&mut client, path, blob, (0, zstd), &guard).await {
+            Err(refusal) if refusal.reason == Reason::OffsetMismatch => {}
+            sent => return sent.map(|()| zstd),
+        }
     }
+    let StatResponse { complete, bytes: offset, zstd } = stat(&mut client, blob.digest).await?;
+    if !complete {
+        send(&mut client, path, blob, (offset, zstd), &guard).await?;
+    }
+    Ok(zstd)
+}
+
+/// Sends the file from an offset on.
+async fn send(
+    client: &mut BlobsClient<Transport>,
+    path: &Path,
+    blob: BlobRef,
+    (offset, zstd): (u64, bool),
+    guard: &(impl Fn(u64) -> Result<(), String> + Send + Sync),
+) -> Result<(), Refusal> {
     let mut file = File::open(path).await.map_err(|error| local(path, &error))?;
     file.seek(SeekFrom::Start(offset)).await.map_err(|error| local(path, &error))?;
     let header = UploadHeader { digest: blob.digest.to_string(), size: blob.size, offset };
@@ -69,7 +99,7 @@ async fn send_parts(
     header: UploadHeader,
     mut compressor: Compressor,
     sender: mpsc::Sender<UploadRequest>,
-    guard: impl Fn(u64) -> Result<(), String> + Send,
+    guard: &(impl Fn(u64) -> Result<(), String> + Send + Sync),
 ) -> Result<(), Refusal> {
     let mut part = upload_request::Part::Header(header);
     // The receiver is gone if the coordinator has refused or the connection was lost.

@@ -17,7 +17,6 @@ use eosfed_common::outln;
 use eosfed_common::signing::CoordinatorKeys;
 use eosfed_common::stdout::print_failure;
 use eosfed_common::telemetry::{self, LogFormat};
-use eosfed_coordinator::allocator::give_back_freed_memory;
 use eosfed_coordinator::backup::command::{self, Wanted};
 use eosfed_coordinator::ca;
 use eosfed_coordinator::exit::exit_code;
@@ -28,6 +27,7 @@ use eosfed_coordinator::open_files::raise_open_files;
 use eosfed_coordinator::serve::Coordinator;
 use eosfed_coordinator::settings;
 use eosfed_coordinator::signing_keys;
+use eosfed_transport::allocator::give_back_freed_memory;
 use nix::sys::stat::Mode;
 
 use arguments::{Arguments, Backup, Command, InviteOperator, NotifyCommand, Restore, SigningKeyCommand};

@@ -1,5 +1,6 @@
-//! The C library's allocator. By default it keeps what was freed for later and learns to keep ever larger pieces, which
-//! suits few of them: a round of 64 institutions took 174 MiB at most, and 67 with lower thresholds and chunks of 64 KiB.
+//! The C library's allocator, in programs that run for long and transfer weights now and then. By default it keeps what
+//! was freed for later and learns to keep ever larger pieces, which suits few of them: a round of 64 institutions took
+//! the coordinator 174 MiB at most, and 67 with lower thresholds and chunks of 64 KiB.
 
 /// Gives freed memory back to the system: pieces of 128 KiB, which are the buffers of transfers, at once, and smaller ones
 /// when 1 MiB of them is free. To give those back sooner costs more than it saves, since the system clears memory each
@@ -19,7 +20,7 @@ pub fn give_back_freed_memory() {
             ]
         };
         if set.contains(&0) {
-            tracing::debug!("the allocator keeps its thresholds; the coordinator may take more memory");
+            tracing::debug!("the allocator keeps its thresholds; the program may take more memory");
         }
     }
 }
