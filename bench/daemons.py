@@ -83,17 +83,16 @@ def a_job(federation: Federation, encoding: str, share: float | None, rounds: in
     return {"requests": (requests() - asked) / parts, "bytes": (sent() - before) / parts, "seconds": seconds / rounds}
 
 
-def waiting(pid: int, seconds: float) -> dict[str, float]:
-    """What a process that waits holds and needs."""
-    def processor() -> float:
-        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    used, since = processor(), time.monotonic()
-    time.sleep(seconds)
-    share = 100 * (processor() - used) / (time.monotonic() - since)
+def processor(pid: int) -> float:
+    """Seconds of processor time of a process."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def memory(pid: int) -> dict[str, int]:
+    """The kernel's sizes of a process, in KiB."""
     lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
-    kib = {line.split(":")[0]: int(line.split()[1]) for line in lines if line.endswith(" kB")}
-    return {"resident": kib["VmRSS"] / 1024, "allocated": kib["RssAnon"] / 1024, "percent": share}
+    return {line.split(":")[0]: int(line.split()[1]) for line in lines if line.endswith(" kB")}
 
 
 def rows_of_jobs(federation: Federation, asked: argparse.Namespace, targets: Targets) -> str:
@@ -108,26 +107,31 @@ def rows_of_jobs(federation: Federation, asked: argparse.Namespace, targets: Tar
     return table(["encoding", "requests", "bytes sent", "of the model", "a round, s"], rows)
 
 
-def rows_of_waiting(federation: Federation, asked: argparse.Namespace, targets: Targets) -> str:
-    rows = []
-    processes = {"coordinator": federation.started[:1], "client": federation.started[1:]}
+def rows_of_waiting(when: str, federation: Federation, asked: argparse.Namespace, targets: Targets) -> list[list[str]]:
+    """What the programs hold and need while nothing is to be done."""
     time.sleep(asked.settle)
-    for name, running in processes.items():
-        found = [waiting(process.pid, asked.seconds) for process in running]
-        of = {what: [one[what] for one in found] for what in found[0]}
-        rows.append([name, spread(of["resident"], 1), spread(of["allocated"], 1), spread(of["percent"], 2)])
+    pids = [process.pid for process in federation.started]
+    used, since = [processor(pid) for pid in pids], time.monotonic()
+    time.sleep(asked.seconds)
+    seconds = time.monotonic() - since
+    percent = [100 * (processor(pid) - before) / seconds for pid, before in zip(pids, used)]
+    kib = [memory(pid) for pid in pids]
+    rows = []
+    for name, own in {"coordinator": slice(0, 1), "client": slice(1, None)}.items():
+        resident, allocated = ([sizes[what] / 1024 for sizes in kib[own]] for what in ("VmRSS", "RssAnon"))
+        rows.append([f"{name}, {when}", spread(resident, 1), spread(allocated, 1), spread(percent[own], 2)])
         print(rows[-1], flush=True)
-        targets.at_most(f"{name} that waits: resident memory in MiB", max(of["resident"]), MOST_MIB[name], 1)
-        targets.at_most(f"{name} that waits: percent of a processor", statistics.median(of["percent"]), MOST_PERCENT)
-    return table(["program", "resident, MiB", "of that allocated, MiB", "percent of a processor"], rows)
+        targets.at_most(f"{name}, {when}: resident memory in MiB", max(resident), MOST_MIB[name], 1)
+        targets.at_most(f"{name}, {when}: percent of a processor", statistics.median(percent[own]), MOST_PERCENT)
+    return rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--programs", type=pathlib.Path, required=True, help="the folder of the four programs")
     parser.add_argument("--rounds", type=int, default=5, help="of each job")
-    parser.add_argument("--seconds", type=float, default=30, help="for which each waiting process is watched")
-    parser.add_argument("--settle", type=float, default=15, help="seconds between the last job and that")
+    parser.add_argument("--seconds", type=float, default=30, help="for which the waiting processes are watched")
+    parser.add_argument("--settle", type=float, default=15, help="seconds before that, in which they come to rest")
     parser.add_argument("--document", type=pathlib.Path, help="the file with the marks of `make bench-daemons`")
     asked = parser.parse_args()
     load, targets = os.getloadavg()[0], Targets()
@@ -137,9 +141,12 @@ def main() -> None:
             data.mkdir(parents=True)
             stream.make(data, SIDE, PATCHES, deflate=False)
             federation.join(institution, data)
-        jobs, idle = (rows(federation, asked, targets) for rows in (rows_of_jobs, rows_of_waiting))
+        idle = rows_of_waiting("started", federation, asked, targets)
+        jobs = rows_of_jobs(federation, asked, targets)
+        idle += rows_of_waiting("after these jobs", federation, asked, targets)
     text = (f"{circumstances(load)} {len(INSTITUTIONS)} daemons, {asked.rounds} rounds of each encoding; what one institution "
-            f"sends in a round:\n\n{jobs}\n\nPrograms that wait, {asked.seconds:.0f} s each:\n\n{idle}")
+            f"sends in a round:\n\n{jobs}\n\nPrograms that wait, during {asked.seconds:.0f} s:\n\n"
+            + table(["program", "resident, MiB", "of that allocated, MiB", "percent of a processor"], idle))
     publish(asked.document, "bench-daemons", text, targets)
 
 
