@@ -18,16 +18,17 @@ pub(super) fn curves(whole: &WholeJob) -> DrawnCurves {
     let participants = rounds.iter().flat_map(|round| round.participants.values());
     let metric = participants.flat_map(|one| &one.curve).find_map(|point| main_of(&point.metrics));
     let score = |point: &CurvePoint| point.metrics.get(metric?).copied();
+    let trained = rounds.iter().filter(|round| matches!(round.kind, RoundKind::Train(_)));
+    let means = |mean: &dyn Fn(&RoundView) -> Option<RoundMean>| {
+        trained.clone().filter_map(|round| mean(round)).collect()
+    };
     DrawnCurves {
         across: if in_rounds { CurvesAcross::Rounds } else { CurvesAcross::Steps },
         metric: metric.map(str::to_owned),
         loss: of_each(&rounds, |point| Some(point.loss)),
         validation: of_each(&rounds, score),
-        mean_before_aggregation: if in_rounds {
-            rounds.iter().filter_map(|round| mean(round, score)).collect()
-        } else {
-            Vec::new()
-        },
+        mean_before_aggregation: means(&|round| before(round, score)),
+        mean_after_aggregation: means(&|round| after(round, metric?)),
     }
 }
 
@@ -60,17 +61,33 @@ fn steps(one: &ParticipantView) -> u64 {
     one.steps.max(done).max(1)
 }
 
-/// The mean of the last values of the institutions whose results count in a complete round.
-fn mean(round: &RoundView, value: impl Fn(&CurvePoint) -> Option<Finite>) -> Option<RoundMean> {
+/// The mean of the last scores in a round of the weights that each institution has trained itself.
+fn before(round: &RoundView, score: impl Fn(&CurvePoint) -> Option<Finite>) -> Option<RoundMean> {
+    mean(round, number(round), |one| score(one.curve.last()?))
+}
+
+/// The mean of the scores of the aggregate of the round before, which institutions measure as this one begins.
+fn after(round: &RoundView, metric: &str) -> Option<RoundMean> {
+    match round.kind {
+        RoundKind::Train(1..) => {
+            mean(round, u64::from(round.index), |one| one.start_metrics.get(metric).copied())
+        }
+        RoundKind::Train(0) | RoundKind::Statistics | RoundKind::OneShot | RoundKind::Evaluate(_) => None,
+    }
+}
+
+/// The mean, for the round of this number, of what the institutions whose results count have told in a complete round,
+/// weighted by their training samples.
+fn mean(round: &RoundView, of: u64, value: impl Fn(&ParticipantView) -> Option<Finite>) -> Option<RoundMean> {
     if round.phase != RoundPhase::Complete {
         return None;
     }
     let counted = round.participants.values().filter(|one| one.state == ParticipantState::Submitted);
     let told: Vec<(f64, f64)> =
-        counted.filter_map(|one| Some((value(one.curve.last()?)?.get(), weight(one.samples?)))).collect();
+        counted.filter_map(|one| Some((value(one)?.get(), weight(one.samples?)))).collect();
     let sum: f64 = told.iter().map(|(value, weight)| value * weight).sum();
     let mean = Finite::new(sum / told.iter().map(|(_, weight)| weight).sum::<f64>())?;
-    Some(RoundMean { round: number(round), institutions: told.len(), value: mean })
+    Some(RoundMean { round: of, institutions: told.len(), value: mean })
 }
 
 #[allow(clippy::cast_precision_loss, reason = "a weight of a mean for people")]
@@ -120,7 +137,9 @@ pub(super) mod tests {
     pub(crate) fn three_rounds() -> WholeJob {
         let none = participant("submitted", 0, &json!([]));
         let lost = participant("submitted", 100, &json!([point(1, 9.0, 0.1)]));
-        let west = participant("submitted", 300, &json!([point(10, 1.0, 0.3), point(20, 0.8, 0.4)]));
+        let mut west = participant("submitted", 300, &json!([point(10, 1.0, 0.3), point(20, 0.8, 0.4)]));
+        // Nothing was averaged before the first round, whatever an institution tells.
+        west["start_metrics"] = json!({ "miou": 0.01 });
         let east = participant("submitted", 100, &json!([point(5, 1.5, 0.5), point(10, 1.2, 0.6)]));
         let north = participant("rejected", 100, &json!([point(5, 7.0, 0.9)]));
         let mut now = participant("working", 0, &json!([point(10, 0.7, 0.55)]));
@@ -150,6 +169,46 @@ pub(super) mod tests {
         let [mean] = &curves.mean_before_aggregation[..] else { panic!("{curves:?}") };
         assert_eq!((mean.round, mean.institutions), (2, 2), "what was rejected does not count");
         assert!((mean.value.get() - (0.4 * 300.0 + 0.6 * 100.0) / 400.0).abs() < 1e-12, "{mean:?}");
+    }
+
+    /// The same, with the round under way completed by three institutions, of which one does not score the average.
+    pub(crate) fn averaged() -> WholeJob {
+        let mut whole = three_rounds();
+        let of = |samples, start: Option<f64>| {
+            let mut one = participant("submitted", samples, &json!([point(10, 0.7, 0.7)]));
+            one["start_metrics"] =
+                start.map_or_else(|| json!({}), |score| json!({ "accuracy": 0.1, "miou": score }));
+            one
+        };
+        let mut rejected = of(900, Some(0.0));
+        rejected["state"] = json!("rejected");
+        let told = json!({
+            "west": of(300, Some(0.5)), "east": of(100, Some(0.9)), "south": of(50, None), "north": rejected,
+        });
+        let closed = round(2, "complete", &json!({ "train": 1 }), &told);
+        whole.history.push(serde_json::from_value(closed).unwrap());
+        whole.current = None;
+        whole
+    }
+
+    #[test]
+    fn the_average_of_a_round_has_the_scores_with_which_the_next_one_begins() {
+        let curves = curves(&averaged());
+        let [after] = &curves.mean_after_aggregation[..] else { panic!("{curves:?}") };
+        assert_eq!((after.round, after.institutions), (2, 2), "the last round has none");
+        assert!((after.value.get() - (0.5 * 300.0 + 0.9 * 100.0) / 400.0).abs() < 1e-12, "{after:?}");
+        let before: Vec<_> = curves.mean_before_aggregation.iter().map(|mean| mean.round).collect();
+        assert_eq!(before, [2, 3]);
+        // While the next round is open, those who have answered are too few to speak for all.
+        let mut open = averaged();
+        open.current = open.history.pop();
+        open.current.as_mut().unwrap().phase = RoundPhase::Training;
+        assert_eq!(super::curves(&open).mean_after_aggregation, []);
+    }
+
+    #[test]
+    fn institutions_of_before_tell_no_scores_of_the_average() {
+        assert_eq!(curves(&three_rounds()).mean_after_aggregation, []);
     }
 
     #[test]

@@ -76,6 +76,9 @@ pub(super) async fn run(
                     outln!("the chart of job {job} is in {}", file.display());
                     if let Some(curves) = &curves {
                         outln!("{}", plot::note(curves));
+                        if let Some(averages) = plot::averages(curves) {
+                            outln!("{averages}");
+                        }
                     }
                 }
             }

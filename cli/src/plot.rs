@@ -1,15 +1,22 @@
 //! Training curves of a job as a picture.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Context as _;
 use eosfed_common::plan::JobKind;
 use eosfed_common::view::WholeJob;
-use eosfed_plot::{Across, Panel, Series, line_chart};
+use eosfed_plot::{Across, Emphasis, Panel, Series, line_chart};
 
 use super::curves::curves;
-use super::document::{CurvesAcross, DrawnCurves, DrawnPoint, InstitutionCurve};
+use super::document::{CurvesAcross, DrawnCurves, DrawnPoint, InstitutionCurve, RoundMean};
+use super::print::{self, Sheet};
 use super::scores;
+
+/// The line of the mean of the scores before the weights of a round are averaged.
+const OF_OWN_WEIGHTS: &str = "each institution's own weights, mean";
+/// The line of the scores after that.
+const OF_AVERAGE: &str = "the average of their weights";
 
 /// Draws the training loss and the validation scores of each institution, round after round, and gives the numbers. For
 /// an evaluation, it draws the scores.
@@ -36,6 +43,11 @@ pub(super) fn plot(whole: &WholeJob, path: &Path) -> anyhow::Result<Option<Drawn
 /// What a reader of the picture has to know.
 pub(super) fn note(curves: &DrawnCurves) -> &'static str {
     match (&curves.metric, curves.across) {
+        (Some(_), CurvesAcross::Rounds) if !curves.mean_after_aggregation.is_empty() => {
+            "scores are of each institution's own validation part: of the weights that it has trained itself, and of the \
+             average of the weights, which it scores as the next round begins, so that the last complete round has no score \
+             of its average; a faint line leads over an aggregation to the first epoch after it"
+        }
         (None, _) => {
             "no institution has told scores of its validation part after its epochs, so the chart has the training loss only"
         }
@@ -43,10 +55,31 @@ pub(super) fn note(curves: &DrawnCurves) -> &'static str {
             "scores are of each institution's own validation part, after each epoch"
         }
         (Some(_), CurvesAcross::Rounds) => {
-            "scores are of each institution's own validation part, of the weights that it has trained itself; a faint line \
-             leads over an aggregation to the first epoch after it"
+            "scores are of each institution's own validation part, of the weights that it has trained itself; no average has \
+             a score yet: institutions score it as the next round begins, if their version does so, their policy has \
+             `metrics` in `may_leave` and the plan does not have `training.score_average = false`; a faint line leads over \
+             an aggregation to the first epoch after it"
         }
     }
+}
+
+/// The means of each round, before and after its updates were averaged; nothing where no average was scored.
+pub(super) fn averages(curves: &DrawnCurves) -> Option<Sheet> {
+    let after = &curves.mean_after_aggregation;
+    let rounds: BTreeSet<u64> =
+        curves.mean_before_aggregation.iter().chain(after).map(|mean| mean.round).collect();
+    let metric = curves.metric.as_ref().filter(|_| !after.is_empty())?;
+    let titles = ["of own weights", "of their average"].map(|of| format!("{metric} {of} (institutions)"));
+    let mut sheet = print::table(&["round", &titles[0], &titles[1]]);
+    let cell = |means: &[RoundMean], round: u64| match means.iter().find(|mean| mean.round == round) {
+        Some(RoundMean { institutions, value, .. }) => format!("{value:.3} ({institutions})"),
+        None => "–".to_owned(),
+    };
+    for round in rounds {
+        let row = [round.to_string(), cell(&curves.mean_before_aggregation, round), cell(after, round)];
+        sheet.add_row(row);
+    }
+    Some(sheet)
 }
 
 fn panels(curves: &DrawnCurves) -> Vec<Panel> {
@@ -56,11 +89,17 @@ fn panels(curves: &DrawnCurves) -> Vec<Panel> {
     let mut panels = vec![Panel { y: "training loss".to_owned(), series: lines(&curves.loss) }];
     let Some(metric) = &curves.metric else { return panels };
     let mut series = lines(&curves.validation);
-    if series.len() > 1 && !curves.mean_before_aggregation.is_empty() {
-        let means = curves.mean_before_aggregation.iter();
-        let points = means.map(|mean| (mean.round as f64, mean.value.get())).collect();
-        // First, so that it is in the legend however many institutions there are.
-        series.insert(0, Series { strong: true, ..Series::line("mean before aggregation", points) });
+    let several = series.len() > 1;
+    // First, so that they are in the legend however many institutions there are.
+    let means = [
+        (OF_AVERAGE, Emphasis::Black, &curves.mean_after_aggregation, true),
+        (OF_OWN_WEIGHTS, Emphasis::Grey, &curves.mean_before_aggregation, several),
+    ];
+    for (name, emphasis, means, drawn) in means {
+        if drawn && !means.is_empty() {
+            let points = means.iter().map(|mean| (mean.round as f64, mean.value.get())).collect();
+            series.insert(0, Series { emphasis, ..Series::line(name, points) });
+        }
     }
     panels.push(Panel { y: format!("{metric}, own validation part"), series });
     panels
@@ -76,12 +115,12 @@ fn series(curve: &InstitutionCurve, across: CurvesAcross) -> Series {
         };
         part.points.iter().map(|point| (place(point), point.value.get())).collect()
     });
-    Series { name: curve.institution.to_string(), pieces: pieces.collect(), strong: false }
+    Series { name: curve.institution.to_string(), pieces: pieces.collect(), emphasis: Emphasis::No }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::curves::tests::three_rounds;
+    use super::super::curves::tests::{averaged, three_rounds};
     use super::*;
 
     #[test]
@@ -91,12 +130,47 @@ mod tests {
         let [loss, validation] = &panels[..] else { panic!("{panels:?}") };
         assert_eq!((loss.y.as_str(), validation.y.as_str()), ("training loss", "miou, own validation part"));
         let names: Vec<_> = validation.series.iter().map(|line| line.name.as_str()).collect();
-        assert_eq!(names, ["mean before aggregation", "east", "north", "west"]);
+        assert_eq!(names, [OF_OWN_WEIGHTS, "east", "north", "west"]);
         assert_eq!(validation.series[3].pieces, [vec![(1.5, 0.3), (2.0, 0.4)], vec![(2.5, 0.55)]]);
         assert_eq!(loss.series[2].pieces, [vec![(1.5, 1.0), (2.0, 0.8)], vec![(2.5, 0.7)]]);
         let [mean] = &validation.series[0].pieces[0][..] else { panic!("{validation:?}") };
-        assert!(mean.0 == 2.0 && validation.series[0].strong);
-        assert!(note(&curves).contains("faint line"));
+        assert!(mean.0 == 2.0 && validation.series[0].emphasis == Emphasis::Grey);
+        assert!(note(&curves).contains("no average has a score yet"));
+        assert!(averages(&curves).is_none(), "there is nothing to compare");
+    }
+
+    #[test]
+    fn the_average_stands_beside_the_weights_that_it_was_made_of() {
+        let curves = curves(&averaged());
+        let validation = &panels(&curves)[1];
+        let means: Vec<_> = validation.series[..2]
+            .iter()
+            .map(|line| (line.name.as_str(), line.emphasis, line.pieces[0][0]))
+            .collect();
+        let [own, average] = &means[..] else { panic!("{means:?}") };
+        assert_eq!((own.0, own.1, own.2.0), (OF_OWN_WEIGHTS, Emphasis::Grey, 2.0));
+        assert_eq!((average.0, average.1, average.2.0), (OF_AVERAGE, Emphasis::Black, 2.0));
+        assert!(own.2.1 < average.2.1, "{means:?}");
+        assert!(note(&curves).contains("the last complete round has no score of its average"));
+        let sheet = averages(&curves).unwrap().to_string();
+        let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let rows: Vec<_> = sheet
+            .lines()
+            .map(words)
+            .filter(|row| row.first().is_some_and(|first| first.parse::<u32>().is_ok()))
+            .collect();
+        assert_eq!(rows[0], ["2", "0.450", "(2)", "0.600", "(2)"], "{sheet}");
+        assert_eq!(rows[1], ["3", "0.700", "(3)", "–"], "{sheet}");
+    }
+
+    #[test]
+    fn one_institution_has_an_average_and_no_mean() {
+        let mut whole = averaged();
+        for round in &mut whole.history {
+            round.participants.retain(|name, _| name.as_str() == "west");
+        }
+        let names: Vec<_> = panels(&curves(&whole))[1].series.iter().map(|line| line.name.clone()).collect();
+        assert_eq!(names, [OF_AVERAGE, "west"]);
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! The state of the daemon, as its journal holds it: the assignment in hand, the running trainer, the
 //! result that is to be submitted. Plain data.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use eosfed_common::assignment::{Assignment, BandMoments, BlobRef, Lease};
 use eosfed_common::clock::Timestamp;
+use eosfed_common::finite::Finite;
 use eosfed_common::ids::{DataSetName, IdempotencyKey};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::report::{EvaluationReport, TrainingReport};
@@ -57,6 +59,10 @@ pub struct Update {
     /// update is sent. Empty for a specialist, and in journals of before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub statistics: Vec<BandMoments>,
+    /// Scores of the weights that the training started from, where these are an average of institutions. They are told
+    /// as the metrics of the report are. Empty elsewhere, and in journals of before.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub start_metrics: BTreeMap<String, Finite>,
     /// The clipping and noise that they have. Absent: they are as they were trained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mechanism: Option<Mechanism>,

@@ -192,8 +192,12 @@ impl Trainer for SimulatedTrainer {
         let weights = trained(&signature, task.seed, None);
         write(&folder.join(TrainTask::WEIGHTS), &signature, &weights).unwrap();
         let progress = TrainerEvent::Progress { step: 1, loss: 0.5 };
-        let finished =
-            TrainerEvent::Finished { steps: 2, report: report(9, Vec::new()), statistics: Vec::new() };
+        let finished = TrainerEvent::Finished {
+            steps: 2,
+            report: report(9, Vec::new()),
+            statistics: Vec::new(),
+            start_metrics: BTreeMap::new(),
+        };
         Ok(Running(vec![(TRAINING / 2, finished), (TRAINING / 2, progress)]))
     }
 

@@ -349,6 +349,11 @@ pub struct UpdateSubmission {
     /// coordinators of before, which do not read it, still find that signature good.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub statistics: Option<Box<SignedMoments>>,
+    /// Scores of the weights that the round started from, on the institution's validation part, at most
+    /// [`MAX_METRICS`] and none of single classes. Empty where nothing was scored. Like the points of a curve, they are
+    /// for people, and no part of what is signed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub start_metrics: BTreeMap<String, Finite>,
 }
 
 impl UpdateSubmission {

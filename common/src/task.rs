@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::band_values::BandMoments;
 use crate::card::BandNormalisation;
 pub use crate::device_choice::DeviceChoice;
+use crate::finite::Finite;
 use crate::model::ModelSpec;
 use crate::plan::Training;
 use crate::report::{EvaluationReport, TrainingReport};
@@ -118,6 +119,13 @@ pub struct TrainTask {
 impl TrainTask {
     /// File name of the finished weights in the output folder.
     pub const WEIGHTS: &'static str = "weights.safetensors";
+
+    /// Whether the starting weights are scored: they are an average of institutions where the task begins after the start
+    /// of the schedule, and the plan may leave it out.
+    #[must_use]
+    pub fn scores_average(&self) -> bool {
+        self.training.score_average && self.schedule[0] > 0.0
+    }
 
     /// Checks that the task is possible. The rules of plans are checked when plans are read.
     ///
@@ -239,6 +247,10 @@ pub enum TrainerEvent {
         /// specialist, and where a band has no pixel with a value.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         statistics: Vec<BandMoments>,
+        /// Scores of the starting weights on the validation part, where they are an average of institutions: in tasks
+        /// that begin after the start of their schedule. None of single classes.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        start_metrics: BTreeMap<String, Finite>,
     },
     /// The evaluation has finished.
     Scored {

@@ -168,6 +168,7 @@ async fn to_know_a_digest_gives_no_right_to_the_bytes() {
         weights: Some(stolen.into_message()),
         report: Some(report(3, Vec::new())),
         statistics: None,
+        start_metrics: Vec::new(),
     };
     let refused = ParticipantClient::new(mallory.clone()).submit_update(submission).await.unwrap_err();
     assert_eq!(from_status(&refused).reason, Reason::BlobMissing, "{refused:?}");

@@ -346,6 +346,7 @@ fn requests(job: &str, assignment: &str, token: &str) -> Vec<Call> {
             assignment: assignment.clone(), lease_token: token.clone(), idempotency_key: key(),
             weights: Some(blob), report: Some(report), signature: proof.clone(),
             statistics: Some(v1::SignedMoments { bands: moments(), signature: proof.clone() }),
+            start_metrics: plain(),
         },
         "submit_statistics": v1::SubmitStatisticsRequest {
             assignment: assignment.clone(), lease_token: token.clone(), idempotency_key: key(),

@@ -9,7 +9,8 @@ mod html;
 use eosfed_common::card::Parent;
 use eosfed_common::policy_summary::PolicySummary;
 use eosfed_common::view::{
-    ParticipantState, ParticipantView, RoundView, SharedPolicyView, SpecialistSummary, SpecialistView,
+    ParticipantState, ParticipantView, RoundPhase, RoundSummary, RoundTotals, RoundView, SharedPolicyView,
+    SpecialistSummary, SpecialistView,
 };
 use eosfed_dashboard::page::{
     self, EnergyPage, EventFilter, EventLine, EventsPage, HeadOver, InstitutionPage, JobPage, JobsPage,
@@ -20,15 +21,19 @@ use eosfed_testkit::releases::release;
 use fixtures::{NOW, hostile, shell};
 
 fn job_page(institutions: usize, rounds: u32, text: &str) -> String {
+    job_page_of(&fixtures::rounds(rounds, institutions), institutions, text)
+}
+
+fn job_page_of(all: &[RoundSummary], institutions: usize, text: &str) -> String {
+    let rounds = u32::try_from(all.len()).unwrap();
     let open = fixtures::round(rounds, institutions, text);
-    let all = fixtures::rounds(rounds, institutions);
     let mut job = fixtures::job(rounds);
     job.why = Some(text.to_owned());
     let newest: Vec<_> = all.iter().rev().take(25).cloned().collect();
     let page = JobPage {
         job: &job,
         round: Some(&open),
-        rounds: &all,
+        rounds: all,
         listed: &newest,
         pager: Pager { first: None, next: Some("/jobs/j-0a1b2c3d?before=5".to_owned()), remaining: 975 },
         scores: &[],
@@ -373,6 +378,34 @@ fn a_round_has_curves_of_losses_and_of_the_scores_that_were_told() {
     }
     let silent = text(&round);
     assert!(silent.contains(&loss) && !silent.contains("own validation parts"), "{silent}");
+}
+
+#[test]
+fn a_job_shows_what_averaging_did_to_the_scores() {
+    let rounds = fixtures::rounds(4, 2);
+    let text = job_page_of(&rounds, 2, "");
+    html::check(&text).unwrap();
+    let (_, chart) = text.split_once("macro_f1 before and after averaging").expect("the chart");
+    let own = chart
+        .find("each institution&#x27;s own weights")
+        .or_else(|| chart.find("each institution's own weights"));
+    assert!(own < chart.find("the average") && own.is_some(), "{chart}");
+    let (_, numbers) = chart.split_once("<tbody>").unwrap();
+    let (numbers, _) = numbers.split_once("</tbody>").unwrap();
+    assert_eq!(numbers.matches("<tr>").count(), 3, "the last round has no average: {numbers}");
+
+    // Rounds of which nobody has scored the average, of before or in an attempt that was not completed, have no chart.
+    let silent = |round: &RoundSummary| RoundSummary {
+        totals: RoundTotals { start_metrics: [].into(), ..round.totals.clone() },
+        ..round.clone()
+    };
+    let lost = |round: &RoundSummary| RoundSummary { phase: RoundPhase::Incomplete, ..round.clone() };
+    for rounds in [rounds.iter().map(silent).collect::<Vec<_>>(), rounds.iter().map(lost).collect()] {
+        let text = job_page_of(&rounds, 2, "");
+        assert!(
+            text.contains("Scores of institutions, mean") && !text.contains("before and after averaging")
+        );
+    }
 }
 
 #[test]

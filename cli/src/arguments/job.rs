@@ -116,8 +116,9 @@ Examples:
     /// Draw a job's training curves, or the scores of an evaluation, as a PNG
     ///
     /// Above, the training loss of each institution; below, the score of its own validation part after each epoch, and
-    /// for jobs of rounds the mean of these scores before each aggregation. Institutions whose policy keeps scores back
-    /// have no line below. `--output json` prints the numbers.
+    /// for jobs of rounds the mean of these scores before each aggregation and the score of the average after it, which
+    /// institutions measure as the next round begins: the last round has none. Both are printed as a table. Institutions
+    /// whose policy keeps scores back have no line below. `--output json` prints the numbers.
     Plot {
         /// The job
         #[command(flatten)]

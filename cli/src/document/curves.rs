@@ -18,9 +18,11 @@ pub(crate) struct DrawnCurves {
     /// before they are aggregated.
     pub(crate) validation: Vec<InstitutionCurve>,
     /// For each complete round the mean of the last of those scores, over the institutions whose results count, weighted
-    /// by their training samples. Nobody scores the aggregate itself: the first scores of the next round are those of
-    /// weights that were trained for one more epoch from it.
+    /// by their training samples.
     pub(crate) mean_before_aggregation: Vec<RoundMean>,
+    /// For each round the mean of the scores of its aggregate, weighted in the same way. The institutions of the next round
+    /// measure them as that begins, so a round has one once the next is complete, and the last round has none.
+    pub(crate) mean_after_aggregation: Vec<RoundMean>,
 }
 
 /// What runs to the right in a picture of curves.

@@ -234,6 +234,7 @@ pub(super) mod tests {
             weights: None,
             scoring: None,
             metrics: BTreeMap::new(),
+            start_metrics: BTreeMap::new(),
             energy: None,
             spent: None,
             norm: None,

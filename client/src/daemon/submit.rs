@@ -335,6 +335,7 @@ impl<C: Coordinator> Submission<C> {
             report.metrics = BTreeMap::new();
             report.scoring = None;
         }
+        let start_metrics = if metrics { update.start_metrics.clone() } else { BTreeMap::new() };
         // What the coordinator has not brought says more of the imagery than a specialist needs.
         let statistics = self.allows(Egress::Statistics)?;
         if !statistics {
@@ -357,6 +358,7 @@ impl<C: Coordinator> Submission<C> {
             report,
             signature: self.sign(&statement)?,
             statistics,
+            start_metrics,
         };
         let what = told::contents(&submission);
         let bytes = message_bytes(submission.clone());

@@ -1,8 +1,12 @@
 //! What an update tells beside its weights: the moments of the bands that a head was trained on, and how the site log
 //! describes it.
 
+use std::collections::BTreeMap;
+
 use eosfed_common::assignment::{BandMoments, UpdateSubmission, Work};
 use eosfed_common::counted::counted;
+use eosfed_common::finite::Finite;
+use eosfed_common::task::TrainTask;
 use eosfed_common::training_target::TrainingTarget;
 
 /// The moments that a trainer has told, if they are those of a head's bands. The normalisation of a specialist has its
@@ -11,6 +15,16 @@ pub(super) fn of_head(moments: Vec<BandMoments>, target: &TrainingTarget) -> Vec
     let is_head = matches!(target, TrainingTarget::Head(_));
     let bands = moments.iter().map(|moments| &moments.band);
     if is_head && bands.eq(&target.bands()) { moments } else { Vec::new() }
+}
+
+/// The scores of the starting weights, if these are an average and the task asks for its scores. A curve has none of
+/// single classes.
+pub(super) fn of_average(scores: BTreeMap<String, Finite>, task: &TrainTask) -> BTreeMap<String, Finite> {
+    if task.scores_average() {
+        scores.into_iter().filter(|(name, _)| !name.contains('/')).collect()
+    } else {
+        BTreeMap::new()
+    }
 }
 
 /// Whether statistics of the institution's own leave with an update of rounds: the moments of a head's bands, or a
@@ -23,11 +37,14 @@ pub(super) fn has_statistics(work: &Work, submission: &UpdateSubmission) -> bool
 /// The contents of a report of a training, for the site log.
 pub(super) fn contents(submission: &UpdateSubmission) -> String {
     let samples = counted(submission.report.samples, "sample");
-    let scores = counted(submission.report.metrics.len(), "score");
-    match &submission.statistics {
-        None => format!("{samples}, {scores}"),
-        Some(told) => format!("{samples}, {scores}, moments of {}", counted(told.bands.len(), "band")),
+    let mut contents = vec![samples, counted(submission.report.metrics.len(), "score")];
+    if !submission.start_metrics.is_empty() {
+        contents.push(format!("{} of the average", counted(submission.start_metrics.len(), "score")));
     }
+    if let Some(told) = &submission.statistics {
+        contents.push(format!("moments of {}", counted(told.bands.len(), "band")));
+    }
+    contents.join(", ")
 }
 
 #[cfg(test)]
@@ -62,6 +79,9 @@ mod tests {
         update.report.normalisation.clear();
         assert!(update.statistics.is_some() && has_statistics(&of_head, &update));
         assert!(contents(&update).contains("moments of 1 band"), "{}", contents(&update));
+        assert!(contents(&update).contains("1 score, 1 score of the average, "), "{}", contents(&update));
+        update.start_metrics.clear();
+        assert!(!contents(&update).contains("average"), "{}", contents(&update));
         update.statistics = None;
         assert!(!has_statistics(&of_head, &update), "a head without moments tells none");
         assert!(!contents(&update).contains("moments"), "{}", contents(&update));

@@ -189,9 +189,13 @@ impl<E: Environment> Daemon<E> {
         folder: &Path,
     ) -> Result<Flow, DaemonError> {
         let event = match (&task, last, trainer.end().await) {
-            (Task::Train(task), Some(TrainerEvent::Finished { steps, report, statistics }), Ok(())) => {
+            (
+                Task::Train(task),
+                Some(TrainerEvent::Finished { steps, report, statistics, start_metrics }),
+                Ok(()),
+            ) => {
                 self.progress.advance(steps);
-                self.finished(report, statistics, task, folder).await
+                self.finished((report, statistics, start_metrics), task, folder).await
             }
             (Task::Evaluate(_), Some(TrainerEvent::Scored { report }), Ok(())) => {
                 let metrics = bounded(report.metrics);
@@ -220,8 +224,7 @@ impl<E: Environment> Daemon<E> {
     /// The event for the result of a finished training.
     async fn finished(
         &self,
-        report: TrainingReport,
-        statistics: Vec<BandMoments>,
+        (report, statistics, start_metrics): (TrainingReport, Vec<BandMoments>, BTreeMap<String, Finite>),
         task: &TrainTask,
         folder: &Path,
     ) -> Event {
@@ -232,7 +235,16 @@ impl<E: Environment> Daemon<E> {
         match self.check_weights(&file, &task.training_target).await {
             Ok(weights) => {
                 let statistics = told::of_head(statistics, &task.training_target);
-                let update = Update { file, weights, report, statistics, mechanism: None, encoded: None };
+                let start_metrics = told::of_average(bounded(start_metrics), task);
+                let update = Update {
+                    file,
+                    weights,
+                    report,
+                    statistics,
+                    start_metrics,
+                    mechanism: None,
+                    encoded: None,
+                };
                 Event::Finished(Box::new(update))
             }
             Err(why) => {

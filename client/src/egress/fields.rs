@@ -64,6 +64,8 @@ const FIELDS: &[(&str, Leaves)] = &[
     ("SubmitUpdateRequest.statistics", Parts),
     ("SignedMoments.bands", With(Statistics)),
     ("SignedMoments.signature", OfTheMessage),
+    // Of the average that the round started from, on the institution's validation part.
+    ("SubmitUpdateRequest.start_metrics", With(Metrics)),
     ("Blob.digest", WithWeights),
     ("Blob.size", WithWeights),
     ("TrainingReport.samples", WithWeights),

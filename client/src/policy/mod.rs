@@ -47,7 +47,7 @@ pub enum Egress {
     FrozenWeights,
     /// Weights after a round of federated training.
     Updates,
-    /// Losses and validation scores.
+    /// Losses and validation scores, also of the average that a round starts from.
     Metrics,
     /// Moments of each band, the unit of its numbers and the range of 98 % of them: in rounds of statistics, and beside
     /// updates of a head.

@@ -172,6 +172,7 @@ pub(crate) const WITHOUT_NOISE: &[(&[&str], &str, Option<Egress>)] = &[
             "Metric.value",
             "TrainingReport.metrics",
             "TrainingReport.scoring",
+            "SubmitUpdateRequest.start_metrics",
             "Scoring.part",
             "Scoring.samples",
             "Scoring.intervals",
@@ -183,7 +184,8 @@ pub(crate) const WITHOUT_NOISE: &[(&[&str], &str, Option<Egress>)] = &[
             "EvaluationReport.metrics",
             "EvaluationReport.scoring",
         ],
-        "losses, scores, training curves, steps, and scores of evaluations with their number of samples",
+        "losses, scores, also of the average that a round starts from, training curves, steps, and scores of evaluations with \
+         their number of samples",
         Some(Egress::Metrics),
     ),
     (

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "all of this is test code")]
 
+mod average;
 mod budgets;
 mod conditions;
 mod data_sets;

@@ -111,6 +111,27 @@ fn one_round_of_one_institution_gives_the_bytes_of_fit() {
 }
 
 #[test]
+fn a_round_of_a_head_scores_the_average_that_it_starts_from() {
+    let _alone = GENERATOR.lock().unwrap();
+    let bench = Bench::new();
+    let first = TrainTask { schedule: [0.0, 0.5], ..bench.task("first") };
+    let ended = bench.run(&first, &|| false).unwrap();
+    let second = TrainTask {
+        schedule: [0.5, 1.0],
+        initial: InitialWeights::File(first.output.join(TrainTask::WEIGHTS)),
+        ..bench.task("second")
+    };
+    let begun = bench.run(&second, &|| false).unwrap();
+    let (Some(TrainerEvent::Finished { report, .. }), Some(TrainerEvent::Finished { start_metrics, .. })) =
+        (ended.last(), begun.last())
+    else {
+        panic!("not finished: {ended:?} {begun:?}")
+    };
+    let (own, average) = (report.metrics["miou"].get(), start_metrics["miou"].get());
+    assert!((own - average).abs() < 1e-6, "{own} {average}");
+}
+
+#[test]
 fn a_stopped_round_resumes_to_the_same_bytes_and_needs_its_release() {
     let _alone = GENERATOR.lock().unwrap();
     let bench = Bench::new();

@@ -20,7 +20,7 @@ use plotters::style::{Color as _, HSLColor};
 pub use bars::{Bar, BarWords, Effect, bar_chart};
 pub use heat::heat_map;
 pub use legend::{Legend, ValueRange, quantity};
-pub use lines::{Across, Panel, Series, line_chart};
+pub use lines::{Across, Emphasis, Panel, Series, line_chart};
 pub use map::map_picture;
 pub use meaning::class_colours;
 pub use sheet::{Picture, sheet};

@@ -24,15 +24,38 @@ pub struct Series {
     pub name: String,
     /// Its points in the order of x, in one piece or in several. A faint line leads from each piece to the next.
     pub pieces: Vec<Vec<(f64, f64)>>,
-    /// Whether it is black and thick, as a mean of the others is.
-    pub strong: bool,
+    /// How it stands out.
+    pub emphasis: Emphasis,
+}
+
+/// How a line stands out from the others, as a mean of them does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Emphasis {
+    /// It has a colour of its own.
+    #[default]
+    No,
+    /// It is grey and thick.
+    Grey,
+    /// It is black and thick.
+    Black,
+}
+
+impl Emphasis {
+    /// The colour, where it is not one of its own.
+    const fn colour(self) -> Option<RGBColor> {
+        match self {
+            Self::No => None,
+            Self::Grey => Some(RGBColor(140, 140, 140)),
+            Self::Black => Some(BLACK),
+        }
+    }
 }
 
 impl Series {
     /// A line in one piece.
     #[must_use]
     pub fn line(name: impl Into<String>, points: Vec<(f64, f64)>) -> Self {
-        Self { name: name.into(), pieces: vec![points], strong: false }
+        Self { name: name.into(), pieces: vec![points], emphasis: Emphasis::No }
     }
 
     fn points(&self) -> impl Iterator<Item = (f64, f64)> {
@@ -88,7 +111,8 @@ struct Styles(Vec<(String, RGBColor)>);
 impl Styles {
     fn of(panels: &[Panel]) -> Self {
         let mut names: Vec<String> = Vec::new();
-        for series in panels.iter().flat_map(|panel| &panel.series).filter(|series| !series.strong) {
+        let plain = |series: &&Series| series.emphasis == Emphasis::No;
+        for series in panels.iter().flat_map(|panel| &panel.series).filter(plain) {
             if !names.contains(&series.name) {
                 names.push(series.name.clone());
             }
@@ -98,8 +122,8 @@ impl Styles {
     }
 
     fn colour(&self, series: &Series) -> RGBColor {
-        let found = self.0.iter().find(|(name, _)| *name == series.name);
-        found.filter(|_| !series.strong).map_or(BLACK, |(_, colour)| *colour)
+        let own = || self.0.iter().find(|(name, _)| *name == series.name).map(|(_, colour)| *colour);
+        series.emphasis.colour().or_else(own).unwrap_or(BLACK)
     }
 }
 
@@ -123,7 +147,7 @@ fn draw_panel(
     mesh.light_line_style(WHITE.mix(0.0)).bold_line_style(BLACK.mix(0.08)).draw()?;
     for (at, series) in panel.series.iter().enumerate() {
         let colour = styles.colour(series);
-        let style = colour.stroke_width(if series.strong { 3 } else { 2 });
+        let style = colour.stroke_width(if series.emphasis == Emphasis::No { 2 } else { 3 });
         let ends = series.pieces.windows(2).filter_map(|two| Some([*two[0].last()?, *two[1].first()?]));
         chart.draw_series(ends.map(|ends| PathElement::new(ends, colour.mix(0.5))))?;
         for piece in &series.pieces {
@@ -190,8 +214,16 @@ mod tests {
     #[test]
     fn panels_are_above_one_another_and_lines_of_one_name_have_one_colour() {
         let mut below = panel(vec![(0.0, 0.2), (10.0, 0.4)]);
-        below.series.push(Series { strong: true, ..Series::line("mean", vec![(0.0, 0.3), (10.0, 0.3)]) });
+        below.series.push(Series {
+            emphasis: Emphasis::Black,
+            ..Series::line("mean", vec![(0.0, 0.3), (10.0, 0.3)])
+        });
+        below.series.push(Series {
+            emphasis: Emphasis::Grey,
+            ..Series::line("other mean", vec![(0.0, 0.25), (10.0, 0.25)])
+        });
         let both = picture(&[panel(vec![(0.0, 2.0), (10.0, 1.0)]), below]);
+        assert!(pixels(&both, [140, 140, 140]) > 500, "two means are told apart");
         assert_eq!(both.dimensions(), (SIZE.0, 2 * PANEL));
         let half = |below: bool| {
             let rows = both.enumerate_pixels().filter(move |(_, y, _)| (*y > PANEL) == below);

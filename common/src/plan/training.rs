@@ -174,6 +174,11 @@ pub struct Training {
     /// The precision in which the network computes.
     #[serde(default)]
     pub precision: Precision,
+    /// Whether each institution scores the weights that a round starts from on its validation part, before it trains
+    /// them. From the second round on, these are the average of the round before. It costs one pass over the validation
+    /// part in each round; `false` leaves it out.
+    #[serde(default = "default_score_average", skip_serializing_if = "is_true")]
+    pub score_average: bool,
     /// FedProx's mu. The coordinator sets it from the strategy; it is 0 in plans.
     #[serde(default)]
     #[schemars(extend("x-rule" = "0; use `rounds.strategy.mu`"))]
@@ -195,6 +200,14 @@ fn is_zero(value: &f64) -> bool {
 
 fn is_one(value: &f64) -> bool {
     *value == 1.0
+}
+
+const fn default_score_average() -> bool {
+    true
+}
+
+fn is_true(value: &bool) -> bool {
+    *value
 }
 
 const fn default_warmup() -> f64 {
@@ -235,6 +248,7 @@ impl Training {
             accumulate: default_accumulate(),
             clip_norm: default_clip_norm(),
             precision: Precision::Full,
+            score_average: default_score_average(),
             proximal_mu: 0.0,
         }
     }

@@ -83,6 +83,10 @@ pub struct RoundTotals {
     pub samples: u64,
     /// Means of the scores, weighted by samples. Those of single classes are left out.
     pub metrics: BTreeMap<String, Finite>,
+    /// Means of the scores of the weights that the round started from, on the validation parts of the institutions that
+    /// have told them, weighted by training samples. They are of the average of the round before.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub start_metrics: BTreeMap<String, Finite>,
     /// Energy spent, as far as it was reported.
     pub energy: Option<Energy>,
     /// What the time was spent on by the institution to which the round cost most beside its steps.
@@ -185,6 +189,10 @@ pub struct ParticipantView {
     /// What its scores are of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scoring: Option<Scoring>,
+    /// Scores of the weights that it started from, on its validation part: of the average of the round before. Empty in
+    /// the first round, and where it has not told them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub start_metrics: BTreeMap<String, Finite>,
     /// Energy spent.
     pub energy: Option<Energy>,
     /// What the time of its training was spent on.

@@ -166,6 +166,8 @@ impl ScreenedUpdate {
             Refusal::new(Reason::NotFinite, format!("the norm of the update's step must be {error}"))
         })?;
         check_metrics(metrics)?;
+        check_summary(&submission.start_metrics)
+            .map_err(|error| Refusal::new(Reason::Malformed, format!("`start_metrics`: {error}")))?;
         check_energy(energy)?;
         for entry in normalisation {
             check_moment("normalisation", "mean", &entry.band, entry.mean.get())?;
@@ -267,12 +269,17 @@ pub fn check_points(points: &[CurvePoint]) -> Result<(), Refusal> {
         let malformed =
             |error: String| Refusal::new(Reason::Malformed, format!("the point of step {step}: {error}"));
         metric::check(metric::LOSS, loss.get()).map_err(|error| malformed(error.to_string()))?;
-        check_metrics(metrics).map_err(|refusal| malformed(refusal.message))?;
-        match metrics.keys().find(|name| Metric::named(name).is_some_and(|metric| metric.of_class)) {
-            None => Ok(()),
-            Some(name) => Err(malformed(format!("a curve has no metrics of single classes, found `{name}`"))),
-        }
+        check_summary(metrics).map_err(malformed)
     })
+}
+
+/// Checks the scores of a place in a curve: in the ranges of their definitions, and none of single classes.
+fn check_summary(metrics: &BTreeMap<String, Finite>) -> Result<(), String> {
+    check_metrics(metrics).map_err(|refusal| refusal.message)?;
+    match metrics.keys().find(|name| Metric::named(name).is_some_and(|metric| metric.of_class)) {
+        None => Ok(()),
+        Some(name) => Err(format!("a curve has no metrics of single classes, found `{name}`")),
+    }
 }
 
 fn check_energy(energy: &Energy) -> Result<(), Refusal> {

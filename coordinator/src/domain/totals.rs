@@ -16,9 +16,11 @@ pub fn totals(round: &Round) -> RoundTotals {
     let mut energy: Option<Energy> = None;
     let mut times: Option<TimeSpent> = None;
     let mut means = Means::default();
+    let mut starts = Means::default();
     for (_, contribution) in round.contributions() {
         let (count, metrics, spent, time) = match contribution {
-            Contribution::Update { report, .. } => {
+            Contribution::Update { report, start_metrics, .. } => {
+                starts.add(start_metrics, report.samples);
                 (report.samples, &report.metrics, report.energy, report.spent.as_deref().copied())
             }
             Contribution::Evaluation(report) => (report.samples, &report.metrics, report.energy, None),
@@ -29,7 +31,14 @@ pub fn totals(round: &Round) -> RoundTotals {
         times = times.into_iter().chain(time).reduce(TimeSpent::costlier);
         means.add(metrics, count);
     }
-    RoundTotals { participants: counts(round), samples, metrics: means.metrics(), energy, spent: times }
+    RoundTotals {
+        participants: counts(round),
+        samples,
+        metrics: means.metrics(),
+        start_metrics: starts.metrics(),
+        energy,
+        spent: times,
+    }
 }
 
 /// The number of institutions in each status.

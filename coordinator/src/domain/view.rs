@@ -267,6 +267,7 @@ fn participant(participant: &Participant, curve: Vec<CurvePoint>) -> Participant
         weights: None,
         metrics: BTreeMap::new(),
         scoring: None,
+        start_metrics: BTreeMap::new(),
         energy: None,
         spent: None,
         norm: None,
@@ -306,7 +307,8 @@ fn participant(participant: &Participant, curve: Vec<CurvePoint>) -> Participant
 
 fn contributed(view: &mut ParticipantView, contribution: &Contribution) {
     match contribution {
-        Contribution::Update { weights, report, norm, since: _, signed: _, statistics: _ } => {
+        Contribution::Update { weights, report, norm, since: _, signed: _, statistics: _, start_metrics } => {
+            view.start_metrics.clone_from(start_metrics);
             view.norm = Some(*norm);
             view.encoding = Some(report.encoding);
             view.samples = Some(report.samples);

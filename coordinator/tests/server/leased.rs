@@ -85,6 +85,7 @@ impl Leased {
             report: Some(report),
             signature,
             statistics: None,
+            start_metrics: Vec::new(),
         };
         let answer = ParticipantClient::new(self.west.clone()).submit_update(submission).await;
         answer.map(drop).map_err(|status| from_status(&status))

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use eosfed_common::metric::main_of;
 use eosfed_common::plan::JobSpec;
-use eosfed_common::view::{ForkStep, JobState, JobView, RoundSummary, RoundView};
+use eosfed_common::view::{ForkStep, JobState, JobView, RoundKind, RoundPhase, RoundSummary, RoundView};
 use maud::{Markup, Render as _, html};
 
 use super::path;
@@ -129,7 +130,8 @@ fn round_path(job: &JobView, index: u32, attempt: u32) -> String {
 }
 
 fn curves(page: &JobPage<'_>) -> Markup {
-    let over_rounds = over_rounds(page.rounds);
+    let mut over_rounds = over_rounds(page.rounds);
+    over_rounds.extend(averages(page.rounds));
     let in_round = page.round.map(charts).unwrap_or_default();
     if over_rounds.is_empty() && in_round.is_empty() {
         return html! {};
@@ -169,6 +171,37 @@ fn over_rounds(rounds: &[RoundSummary]) -> Vec<LineChart> {
         series,
     };
     charts.into_iter().map(chart).collect()
+}
+
+/// The scores of the average of each round beside those of the weights that it was made of, of the metric that says most.
+/// Institutions score an average as the next round begins, so that a round has both once the next is complete, and the last
+/// one, whose own scores may be of test parts, has no average.
+fn averages(rounds: &[RoundSummary]) -> Option<LineChart> {
+    let trained = |round: &&RoundSummary| {
+        round.phase == RoundPhase::Complete && matches!(round.kind, RoundKind::Train(_))
+    };
+    let trained: Vec<_> = rounds.iter().filter(trained).collect();
+    let metric = trained.iter().find_map(|round| main_of(&round.totals.start_metrics))?;
+    let pairs = trained.windows(2).filter(|two| two[0].index + 1 == two[1].index);
+    let point = |two: &[&RoundSummary]| {
+        let own = two[0].totals.metrics.get(metric)?.get();
+        let average = two[1].totals.start_metrics.get(metric)?.get();
+        Some((f64::from(two[1].index), own, average))
+    };
+    let points: Vec<_> = pairs.filter_map(point).collect();
+    if points.is_empty() {
+        return None;
+    }
+    let series = |name: &str, points: Vec<(f64, f64)>| Series { name: name.to_owned(), points };
+    Some(LineChart {
+        id: "averages".to_owned(),
+        title: format!("{metric} before and after averaging"),
+        across: "round",
+        series: vec![
+            series("each institution's own weights", points.iter().map(|(at, own, _)| (*at, *own)).collect()),
+            series("the average", points.iter().map(|(at, _, average)| (*at, *average)).collect()),
+        ],
+    })
 }
 
 fn rounds(page: &JobPage<'_>, shell: &Shell) -> Markup {

@@ -88,6 +88,7 @@ fn totals(round: &RoundView, shell: &Shell) -> Markup {
             ("Closed", maybe(round.closed_at, |at| html! { (exact(at)) " after " (span(at.since(round.opened_at))) })),
             ("Samples", if totals.samples == 0 { none() } else { html! { (count(totals.samples)) } }),
             ("Mean of scores", metrics(&totals.metrics)),
+            ("Average it started from", metrics(&totals.start_metrics)),
             ("Energy", energy(totals.energy)),
             ("Most time", time(totals.spent)),
         ]))

@@ -92,6 +92,7 @@ pub fn detailed_training() -> TrainingWork {
         accumulate: 4,
         clip_norm: 0.5,
         precision: Precision::Bf16,
+        score_average: false,
         proximal_mu: 0.01,
         ..Training::new(2, 8, 1e-3)
     };

@@ -1,5 +1,7 @@
 //! What institutions report and submit.
 
+use std::collections::BTreeMap;
+
 use eosfed_common::assignment::{
     BandMoments, BlobRef, EvaluationSubmission, SignedMoments, StatisticsSubmission, UpdateSubmission,
 };
@@ -71,6 +73,7 @@ pub fn update(
         report,
         signature,
         statistics: None,
+        start_metrics: BTreeMap::new(),
     }
 }
 
@@ -147,5 +150,6 @@ pub fn detailed_update() -> UpdateSubmission {
     let (low, high) = (Finite::literal(0.25), Finite::literal(2.5));
     told[0].values = Some(BandValues { unit: Some(ValueUnit::Reflectance), low, high });
     let id = "j-0a1b2c3d.1.2.west".parse().unwrap();
-    telling(update(&id, &token(1), blob(), report), told)
+    let start_metrics = [("accuracy".to_owned(), Finite::literal(0.375))].into();
+    telling(UpdateSubmission { start_metrics, ..update(&id, &token(1), blob(), report) }, told)
 }

@@ -149,8 +149,13 @@ fn receipts(job: &Job, history: &[ClosedRound], sites: &[Site]) -> Result<(), Vi
 
 fn is_what_was_sent(contribution: &Contribution, sent: &Submission) -> bool {
     match (contribution, sent) {
-        (Contribution::Update { weights, report, statistics, .. }, Submission::Update(sent)) => {
-            *weights == sent.weights && *report == sent.report && *statistics == sent.statistics
+        (
+            Contribution::Update { weights, report, statistics, start_metrics, .. },
+            Submission::Update(sent),
+        ) => {
+            // Those of an earlier round's average are left out.
+            let scored = start_metrics.is_empty() || *start_metrics == sent.start_metrics;
+            *weights == sent.weights && *report == sent.report && *statistics == sent.statistics && scored
         }
         (Contribution::Statistics(bands), Submission::Statistics(sent)) => *bands == sent.bands,
         (Contribution::Evaluation(report), Submission::Scores(sent)) => *report == sent.report,
@@ -250,10 +255,7 @@ fn recompute(
     };
     let mut parts = Vec::new();
     for (name, contribution) in closed.round.contributions() {
-        let Contribution::Update { weights, report, norm: _, since, signed: _, statistics: _ } = contribution
-        else {
-            continue;
-        };
+        let Contribution::Update { weights, report, since, .. } = contribution else { continue };
         let behind = closed.round.index - since;
         let start = open(complete[*since as usize].base.unwrap(), &signature);
         let sent = match report.encoding.code(rounds.top_k_share) {

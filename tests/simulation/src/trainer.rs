@@ -1,7 +1,7 @@
 //! The parts of an institution's machine besides its daemon: the trainer, the imagery, the disk, the site
 //! policy and the journal. All take simulated time, and fail according to the institution's behaviour.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -253,7 +253,8 @@ fn finished(task: &Task) -> TrainerEvent {
         TrainingTarget::Head(over) => moments(&over.head.bands(), 100 + seed % 50, 0.25, 1.0),
         TrainingTarget::Specialist(_) | TrainingTarget::Bands(_) => Vec::new(),
     };
-    TrainerEvent::Finished { steps: 2, report, statistics }
+    let start_metrics = if task.scores_average() { report.metrics.clone() } else { BTreeMap::new() };
+    TrainerEvent::Finished { steps: 2, report, statistics, start_metrics }
 }
 
 /// A number that follows from the weights in a file.

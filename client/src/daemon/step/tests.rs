@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use eosfed_common::plan::JobKind;
 use eosfed_common::refusal::Reason;
 use eosfed_testkit::assignments::blob;
@@ -31,6 +33,7 @@ fn update() -> Box<Update> {
         weights: blob(),
         report: report(3, Vec::new()),
         statistics: Vec::new(),
+        start_metrics: BTreeMap::new(),
         mechanism: None,
         encoded: None,
     })

@@ -1,6 +1,6 @@
 //! A state folder with a site log, as a daemon leaves them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -231,6 +231,7 @@ impl World {
             weights,
             report,
             statistics: Vec::new(),
+            start_metrics: BTreeMap::new(),
             mechanism: None,
             encoded: None,
         };

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use eosfed_common::card::InitialFile;
 use eosfed_common::digest::Digest;
 use eosfed_common::files::write_atomically;
+use eosfed_common::finite::Finite;
 use eosfed_common::task::{DeviceChoice, TrainTask};
 use eosfed_common::weights::{self, Signature, Tensors, WeightsError};
 use serde::{Deserialize, Serialize};
@@ -48,12 +49,24 @@ pub(super) struct CheckpointState {
     /// Which of timm's files the encoder started from, if any.
     #[serde(default)]
     pub initial: Option<InitialFile>,
+    /// Scores of the starting weights, where they are scored.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub start_metrics: BTreeMap<String, Finite>,
 }
 
 impl CheckpointState {
     /// The state before the first epoch.
     pub(super) const fn new(task: Digest) -> Self {
-        Self { task, epoch: 0, step: 0, best: None, history: Vec::new(), energy_kwh: 0.0, initial: None }
+        Self {
+            task,
+            epoch: 0,
+            step: 0,
+            best: None,
+            history: Vec::new(),
+            energy_kwh: 0.0,
+            initial: None,
+            start_metrics: BTreeMap::new(),
+        }
     }
 }
 

@@ -25,7 +25,7 @@ use super::error::TrainError;
 use super::optimizer::AdamW;
 use super::samples::ScoredData;
 use super::scored::Scored;
-use super::train_loop::{EpochReport, TrainLoop};
+use super::train_loop::{EpochReport, TrainLoop, TrainLoopError};
 use crate::device;
 use crate::energy::EnergyMeter;
 use crate::parameters::{Parameters, read};
@@ -148,6 +148,7 @@ impl<'a> Session<'a> {
         }
         let starting = device::process_age().unwrap_or_default().saturating_sub(info.loading);
         let mut spent = Spent { starting, ..Spent::default() };
+        spent.validation += self.score_start(train_loop)?;
         while self.state.epoch < epochs {
             let begun = Instant::now();
             let mut progress = |step, loss| emit(TrainerEvent::Progress { step, loss });
@@ -186,8 +187,26 @@ impl<'a> Session<'a> {
             spent: Some(Box::new(spent.told(info.loading))),
         };
         emit(spent.event(info.loading, info.origin));
-        emit(TrainerEvent::Finished { steps: self.state.step, report, statistics: info.statistics });
+        emit(TrainerEvent::Finished {
+            steps: self.state.step,
+            report,
+            statistics: info.statistics,
+            start_metrics: self.state.start_metrics,
+        });
         Ok(())
+    }
+
+    /// Scores the starting weights on the validation part before the first step, where the task asks for it, and gives the
+    /// time that it took. A resumed training has the scores in its checkpoint.
+    fn score_start(&mut self, train_loop: &TrainLoop<'_>) -> Result<Duration, TrainLoopError> {
+        let begun = Instant::now();
+        if let (0, true, Some(data)) = (self.state.epoch, self.task.scores_average(), train_loop.validation) {
+            let finite = |(name, value)| Some((name, Finite::new(value)?));
+            let scores = train_loop.evaluate(data)?.summary();
+            tracing::info!(?scores, "scores of the average that this round starts from");
+            self.state.start_metrics = scores.into_iter().filter_map(finite).collect();
+        }
+        Ok(begun.elapsed())
     }
 
     /// The scores of the weights that are kept: on the test part once everything is chosen, which is at the end of
@@ -244,7 +263,7 @@ impl<'a> Session<'a> {
             self.optimizer.exchange_average();
         }
         self.parameters.save(&self.task.output.join(TrainTask::WEIGHTS))?;
-        write_history(self.task, &self.state.history)
+        write_history(self.task, &self.state)
     }
 }
 
@@ -270,18 +289,21 @@ fn resume(task: &TrainTask, parameters: &Parameters, optimizer: &mut AdamW) -> C
     state
 }
 
-fn write_history(task: &TrainTask, history: &[HistoryEntry]) -> Result<(), TrainError> {
+fn write_history(task: &TrainTask, state: &CheckpointState) -> Result<(), TrainError> {
+    let history = &state.history;
     let fail = |file: &str, reason: String| TrainError::Write { file: file.to_owned(), reason };
     let json = serde_json::to_vec_pretty(history).expect("history is plain data");
     write_atomically(&task.output.join("history.json"), &json)
         .map_err(|error| fail("history.json", error.to_string()))?;
     let across = Across { name: "step", whole: false };
-    line_chart(&task.output.join("loss.png"), "training", across, &panels(task, history))
+    line_chart(&task.output.join("loss.png"), "training", across, &panels(task, state))
         .map_err(|error| fail("loss.png", error.to_string()))
 }
 
-/// The loss of each epoch, and the main metric of the validation part, if there is one.
-fn panels(task: &TrainTask, history: &[HistoryEntry]) -> Vec<Panel> {
+/// The loss of each epoch, and the main metric of the validation part, if there is one. Its line begins with the score of
+/// the starting weights, where they were scored.
+fn panels(task: &TrainTask, state: &CheckpointState) -> Vec<Panel> {
+    let history = &state.history;
     let kind = task.training_target.task();
     let losses = kind.map(|kind| task.training.losses(kind));
     let terms: Vec<_> = losses.iter().flatten().map(|term| term.name()).collect();
@@ -289,8 +311,9 @@ fn panels(task: &TrainTask, history: &[HistoryEntry]) -> Vec<Panel> {
     let loss = history.iter().map(|entry| (entry.step as f64, entry.loss)).collect();
     let mut panels = vec![panel(terms.join(" + "), "training loss", loss)];
     let metric = kind.map(Task::main_metric).unwrap_or_default();
+    let start = state.start_metrics.get(metric).map(|score| (0.0, score.get()));
     let scores = history.iter().filter_map(|entry| Some((entry.step as f64, *entry.metrics.get(metric)?)));
-    let scores: Vec<_> = scores.filter(|(_, score)| score.is_finite()).collect();
+    let scores: Vec<_> = start.into_iter().chain(scores).filter(|(_, score)| score.is_finite()).collect();
     if !scores.is_empty() {
         // An error is in the target's unit.
         let target =

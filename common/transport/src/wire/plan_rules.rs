@@ -32,11 +32,11 @@ prop_compose! {
         (input_size, crop) in (side(), side()),
         (head_dropout, mixup, cutmix) in (number(), number(), number()),
         (ema, layer_decay) in (number(), number()),
-        antialias in any::<bool>(),
+        (antialias, score_average) in (any::<bool>(), any::<bool>()),
     ) -> Training {
         Training {
             accumulate, weight_decay, warmup, drop_path, label_smoothing, clip_norm, input_size, crop,
-            head_dropout, mixup, cutmix, ema, layer_decay, antialias,
+            head_dropout, mixup, cutmix, ema, layer_decay, antialias, score_average,
             precision: Precision::Full,
             ..Training::new(epochs, batch_size, learning_rate)
         }

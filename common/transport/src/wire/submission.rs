@@ -10,7 +10,7 @@ use eosfed_common::refusal::Refusal;
 use eosfed_common::report::{EvaluationReport, TrainingReport};
 use eosfed_proto::v1;
 
-use super::model::bands;
+use super::model::{bands, metric_messages, metrics};
 use super::{Wire, WireError, at_most, parse, required, wrong};
 
 /// A parsed heartbeat.
@@ -99,6 +99,7 @@ impl Wire for UpdateSubmission {
             report,
             signature,
             statistics,
+            start_metrics,
         } = message;
         Ok(Self {
             assignment: parse("assignment", &assignment)?,
@@ -108,11 +109,21 @@ impl Wire for UpdateSubmission {
             report: TrainingReport::from_message(required("report", report)?)?,
             signature: parse("signature", &signature)?,
             statistics: statistics.map(SignedMoments::from_message).transpose()?.map(Box::new),
+            start_metrics: metrics(start_metrics)?,
         })
     }
 
     fn into_message(self) -> v1::SubmitUpdateRequest {
-        let UpdateSubmission { assignment, token, key, weights, report, signature, statistics } = self;
+        let UpdateSubmission {
+            assignment,
+            token,
+            key,
+            weights,
+            report,
+            signature,
+            statistics,
+            start_metrics,
+        } = self;
         v1::SubmitUpdateRequest {
             assignment: assignment.to_string(),
             lease_token: token.expose().to_owned(),
@@ -121,6 +132,7 @@ impl Wire for UpdateSubmission {
             report: Some(report.into_message()),
             signature: signature.to_string(),
             statistics: statistics.map(|statistics| statistics.into_message()),
+            start_metrics: metric_messages(start_metrics),
         }
     }
 }

@@ -153,6 +153,12 @@ fn each_bad_field_is_named() {
     assert_eq!(told(|told| told.bands[0].mean = f64::INFINITY), "mean");
     assert_eq!(told(|told| told.bands[0].band = "a\u{202e}b".to_owned()), "band");
     assert_eq!(told(|told| told.bands[0].values.as_mut().unwrap().low = 9.0), "values");
+    let start = |change: fn(&mut Vec<v1::Metric>)| refused(|m| change(&mut m.start_metrics));
+    assert_eq!(start(|m| m[0].value = f64::NAN), "metrics.value");
+    assert_eq!(start(|m| m[0].value = f64::NEG_INFINITY), "metrics.value");
+    assert_eq!(start(|m| m.push(m[0].clone())), "metrics");
+    assert_eq!(start(|m| *m = vec![v1::Metric::default(); 65]), "metrics");
+    assert_eq!(start(|m| m[0].name = "iou/a\nb".to_owned()), "metrics.name");
     assert_eq!(refused_report(|m| m.metrics[0].value = f64::NAN), "metrics.value");
     assert_eq!(refused_report(|m| m.metrics = vec![m.metrics[0].clone(); 2]), "metrics");
     assert_eq!(refused_report(|m| m.metrics = vec![v1::Metric::default(); 65]), "metrics");

@@ -32,6 +32,7 @@ impl Wire for Training {
             ema,
             layer_decay,
             antialias,
+            score_average,
         } = message;
         let class_weights = match specified("class_weights", class_weights)? {
             v1::ClassWeights::Unspecified => return Err(wrong("class_weights", "a specified value")),
@@ -68,6 +69,7 @@ impl Wire for Training {
             accumulate,
             clip_norm: finite("clip_norm", clip_norm)?.get(),
             precision,
+            score_average: score_average.unwrap_or(true),
             proximal_mu: finite("proximal_mu", proximal_mu)?.get(),
         })
     }
@@ -95,6 +97,7 @@ impl Wire for Training {
             accumulate,
             clip_norm,
             precision,
+            score_average,
             proximal_mu,
         } = self;
         let precision = match precision {
@@ -133,6 +136,7 @@ impl Wire for Training {
             accumulate,
             clip_norm,
             precision: precision.into(),
+            score_average: Some(score_average),
         }
     }
 }

@@ -146,9 +146,7 @@ impl Job {
         let updates: Vec<_> = round
             .contributions()
             .filter_map(|(name, contribution)| match contribution {
-                Contribution::Update { weights, report, norm: _, since, signed: _, statistics: _ } => {
-                    Some((name, *weights, report, *since))
-                }
+                Contribution::Update { weights, report, since, .. } => Some((name, *weights, report, *since)),
                 Contribution::Statistics(_) | Contribution::Evaluation { .. } => None,
             })
             .collect();

@@ -53,9 +53,7 @@ impl Job {
                 seed: spec.seed,
                 licence: &spec.licence,
             };
-            let Contribution::Update { weights, report, norm: _, since: _, signed, statistics: _ } =
-                contribution
-            else {
+            let Contribution::Update { weights, report, signed, .. } = contribution else {
                 return None;
             };
             let frozen = Frozen {

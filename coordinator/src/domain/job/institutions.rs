@@ -1,10 +1,12 @@
 //! Transitions of a job by institutions: accept, report, submit. Each method has its own type of answer and
 //! applies its consequences at once.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use eosfed_common::assignment::{BlobRef, EvaluationSubmission, Lease, Progress, UpdateSubmission};
 use eosfed_common::clock::Timestamp;
+use eosfed_common::finite::Finite;
 use eosfed_common::ids::{AssignmentId, IdempotencyKey, InstitutionName, LeaseToken};
 use eosfed_common::ledger::{Actor, EventKind};
 use eosfed_common::refusal::{Reason, Refusal};
@@ -122,6 +124,7 @@ impl Job {
             return Err(Refusal::new(Reason::Replayed, message));
         }
         let signed = SignedUpdate { statement: update.statement(), signature: update.signature };
+        let start_metrics = self.scores_of_average(update.assignment.round, update.start_metrics);
         let contribution = Contribution::Update {
             weights: update.weights,
             report: update.report,
@@ -129,8 +132,18 @@ impl Job {
             since: update.assignment.round,
             signed: Some(Box::new(signed)),
             statistics: update.statistics,
+            start_metrics,
         };
         self.submit_contribution(&update.assignment, &update.token, update.key, contribution, now)
+    }
+
+    /// The scores of the weights that work of a round started from, if these are the average that the open round starts
+    /// from. They are not where nothing was averaged before, and where the work is of an earlier round (asynchronous).
+    fn scores_of_average(&self, index: u32, scores: BTreeMap<String, Finite>) -> BTreeMap<String, Finite> {
+        let after_another = |round: &Round| {
+            round.index == index && matches!(round.kind, RoundKind::Train(number) if number > 0)
+        };
+        if self.current().is_some_and(after_another) { scores } else { BTreeMap::new() }
     }
 
     /// Counts statistics and gives the time of their record. A repeated call gives the first answer.

@@ -19,6 +19,7 @@ use crate::testing::{
     statistics, submit, token, try_submit, update, weights,
 };
 
+mod averages;
 mod revoked;
 mod told;
 

@@ -39,6 +39,10 @@ pub enum Contribution {
         /// Moments of the bands of a head. Absent where the institution does not tell them, and for a specialist.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         statistics: Option<Box<SignedMoments>>,
+        /// Scores of the weights of this round that it started from, where these are an average of institutions. Empty
+        /// in updates of before, and where the institution does not tell them.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        start_metrics: BTreeMap<String, Finite>,
     },
     /// Moments of each band.
     Statistics(Vec<BandMoments>),

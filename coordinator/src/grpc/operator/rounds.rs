@@ -173,6 +173,7 @@ mod tests {
             weights: None,
             scoring: None,
             metrics: BTreeMap::new(),
+            start_metrics: BTreeMap::new(),
             energy: None,
             spent: None,
             norm: None,

@@ -173,6 +173,7 @@ impl Claimant {
                 report: Some(report),
                 signature,
                 statistics: None,
+                start_metrics: Vec::new(),
             };
             tell("update", self.member.participant().submit_update(submission).await)?;
         }

@@ -275,6 +275,7 @@ impl Member {
             report: Some(report(9, Vec::new())),
             signature,
             statistics: None,
+            start_metrics: Vec::new(),
         };
         tell("submit", self.participant().submit_update(submission).await).map(drop)
     }

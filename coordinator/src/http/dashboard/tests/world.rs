@@ -544,6 +544,7 @@ fn update(at: usize, score: f64) -> Contribution {
         since: 0,
         signed: None,
         statistics: None,
+        start_metrics: BTreeMap::new(),
     }
 }
 
