@@ -194,17 +194,18 @@ fn split(config: &DatasetConfig, report: &mut Report) {
     report.rule((0.0..1.0).contains(&validation), "split.validation", "at least 0 and below 1", validation);
     report.rule((0.0..=1.0).contains(&test), "split.test", "between 0 and 1", test);
     report.rule(validation + test <= 1.0, "split", "at most 1 in all", validation + test);
-    let rule = "`digest` where a column of the table gives the part or the group";
-    for (method, word) in [(SplitBy::Location, "location"), (SplitBy::Class, "class")] {
+    let rule = "`digest` or, by groups, `class` where a column of the table gives the part or the group";
+    for (method, word) in [(SplitBy::Location, "location"), (SplitBy::ClassLocation, "class-location")] {
         report.rule(by != Some(method) || config.divides(), "split.by", rule, word);
     }
+    let free = config.divides() || config.groups();
+    let rule = "`digest` where a column of the table gives the part";
+    report.rule(by != Some(SplitBy::Class) || free, "split.by", rule, "class");
     let classes = matches!(config.task, Task::Classification | Task::Multilabel);
-    report.rule(
-        by != Some(SplitBy::Class) || classes,
-        "split.by",
-        "other than `class` where pixels have labels",
-        "class",
-    );
+    for (method, word) in [(SplitBy::Class, "class"), (SplitBy::ClassLocation, "class-location")] {
+        let rule = format!("other than `{word}` where pixels have labels");
+        report.rule(by != Some(method) || classes, "split.by", rule, word);
+    }
 }
 
 fn layout(config: &DatasetConfig, report: &mut Report) {

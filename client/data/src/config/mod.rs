@@ -45,8 +45,12 @@ pub enum SplitBy {
     Location,
     /// The class of a sample: each class is divided for itself, so that each part has the shares of all classes, to within
     /// one sample of a class; where there are several, the rarest class of a sample counts. Samples are drawn by a digest of
-    /// their keys; a new sample may move others (classification and multilabel).
+    /// their keys; a new sample may move others (classification and multilabel). Where a `group` is given in a table or a
+    /// pattern, whole groups are assigned, so that the shares of the classes come as near as groups allow.
     Class,
+    /// Both: the cells of `location` are the groups of `class`. Cells are the largest with which the shares of the classes are
+    /// off by at most a tenth, or else those with which they are nearest (classification and multilabel).
+    ClassLocation,
 }
 
 /// How samples are divided into parts.
@@ -66,6 +70,13 @@ pub struct SplitConfig {
     /// Another seed gives another division.
     #[serde(default)]
     pub seed: u64,
+}
+
+impl SplitBy {
+    /// Whether samples are divided by their places.
+    pub(crate) const fn uses_places(self) -> bool {
+        matches!(self, Self::Location | Self::ClassLocation)
+    }
 }
 
 impl Default for SplitConfig {
@@ -280,6 +291,16 @@ impl DatasetConfig {
             Layout::Table { split, group, .. } => split.is_none() && group.is_none(),
             Layout::Pattern { group, .. } => group.is_none(),
             Layout::Scenes { .. } | Layout::Folders { .. } | Layout::Pairs { .. } => true,
+        }
+    }
+
+    /// Whether a column of a table or a part of a pattern names groups of samples, and nothing their parts.
+    #[must_use]
+    pub(crate) const fn groups(&self) -> bool {
+        match &self.layout {
+            Layout::Table { split, group, .. } => split.is_none() && group.is_some(),
+            Layout::Pattern { group, .. } => group.is_some(),
+            Layout::Scenes { .. } | Layout::Folders { .. } | Layout::Pairs { .. } => false,
         }
     }
 

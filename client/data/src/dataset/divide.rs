@@ -45,7 +45,7 @@ impl Dataset {
         let by = self.config.split_by();
         let Assignment { parts, empty } = match by {
             // Tiles are not divided by class, which is refused before.
-            SplitBy::Digest | SplitBy::Class => self.by_digest(&places, tiling),
+            SplitBy::Digest | SplitBy::Class | SplitBy::ClassLocation => self.by_digest(&places, tiling),
             SplitBy::Location => location::assign(&places, tiling, &self.config.split),
         };
         let mut placed: Vec<Placed> = tiles
@@ -59,7 +59,9 @@ impl Dataset {
         let mut notes: Vec<String> = small.map(|part| too_small(*part, tiling)).collect();
         notes.extend(self.passed_over(passed_over));
         match by {
-            SplitBy::Digest | SplitBy::Class => self.refuse_overlap(&placed, &planes, tiling)?,
+            SplitBy::Digest | SplitBy::Class | SplitBy::ClassLocation => {
+                self.refuse_overlap(&placed, &planes, tiling)?;
+            }
             SplitBy::Location => notes.extend(leave_out_overlap(&mut placed, &planes, tiling)),
         }
         let entries = placed.iter().map(|Placed { scene, corner, part }| {

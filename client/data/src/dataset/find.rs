@@ -77,8 +77,7 @@ impl Dataset {
     /// Gives samples their parts, where these do not follow from single samples. Returns notes.
     fn assign(&self, items: &mut [Item]) -> Result<Vec<String>, DataError> {
         if self.config.split_by() == SplitBy::Class {
-            self.split_by_class(items);
-            return Ok(Vec::new());
+            return Ok(self.split_by_class(items));
         }
         self.split_by_place(items)
     }
@@ -100,7 +99,7 @@ impl Dataset {
         if let Some(place) = place {
             found.retain(|(path, _)| position(path).is_some_and(|[lon, lat]| place.contains(lon, lat)));
         }
-        let by_index = index.is_some() && self.config.split_by() == SplitBy::Location;
+        let by_index = index.is_some() && self.config.split_by().uses_places();
         let item = |(image, class): (PathBuf, usize)| {
             let key = image.strip_prefix(root).unwrap_or(&image).to_string_lossy().into_owned();
             let part = Split::of(&key, &self.config.split);
@@ -110,7 +109,14 @@ impl Dataset {
                               under `[split]`";
                 return Err(DataError::file(&image, reason));
             }
-            Ok(Item { key, part, position, images: vec![vec![image]], label: Label::Class(class) })
+            Ok(Item {
+                key,
+                group: None,
+                part,
+                position,
+                images: vec![vec![image]],
+                label: Label::Class(class),
+            })
         };
         found.into_iter().map(item).collect()
     }
@@ -128,7 +134,7 @@ impl Dataset {
         let item = |files::Matched { images, mask }| {
             let key = images[0][0].file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
             let part = Split::of(&key, &self.config.split);
-            Item { key, part, position: None, images, label: Label::of_file(mask) }
+            Item { key, group: None, part, position: None, images, label: Label::of_file(mask) }
         };
         let all = files::are_polygons(masks);
         let polygons = self.config.polygons.is_some();
@@ -202,6 +208,6 @@ fn folder_of<'a>(base: &'a Path, file: &'a Path) -> &'a Path {
     if inside { base } else { own }
 }
 
-fn whole(Item { key, part, position: _, images, label }: Item) -> Entry {
+fn whole(Item { key, group: _, part, position: _, images, label }: Item) -> Entry {
     Entry { key, split: part, source: Source::Files { images, label } }
 }

@@ -10,7 +10,6 @@ use eosfed_common::digest::Digest;
 use super::Dataset;
 use super::contradictions::{Image, Outline, Seen, names};
 use super::overlap::{Footprint, covering};
-use crate::config::SplitBy;
 use crate::contents::{digest_of_file, digest_of_values};
 use crate::split::Split;
 
@@ -47,7 +46,7 @@ impl Dataset {
 
     /// How images of one place come into one part.
     fn apart(&self) -> &'static str {
-        if self.config.divides() && self.config.split_by() != SplitBy::Location {
+        if self.config.divides() && !self.config.split_by().uses_places() {
             "write `by = \"location\"` under `[split]`, or give images of one place one `group` in a table or pattern"
         } else {
             "give images of one place to one part, or take those at its edge away"

@@ -8,6 +8,7 @@ mod access;
 mod baseline;
 mod choice;
 mod chunks;
+mod class_groups;
 mod contradictions;
 mod divide;
 mod find;
@@ -89,6 +90,8 @@ pub struct Loaded {
 #[derive(Debug, Clone)]
 struct Item {
     key: String,
+    /// The group that it is assigned with, if the split is by class.
+    group: Option<String>,
     part: Split,
     /// Longitude and latitude, if an index or a table gives them.
     position: Option<[f64; 2]>,

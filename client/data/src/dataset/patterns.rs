@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::{Dataset, Item, Label};
-use crate::config::{BAND, CLASS, Layout, OneOrMany, Parts, Pattern, one_for_all};
+use crate::config::{BAND, CLASS, Layout, OneOrMany, Parts, Pattern, SplitBy, one_for_all};
 use crate::error::DataError;
 use crate::files::images_below;
 use crate::split::Split;
@@ -54,7 +54,10 @@ impl Dataset {
             let values = found.parts.values().map(String::as_str).collect::<Vec<_>>();
             let key = values.join("/");
             let of = group.as_ref().and_then(|part| found.parts.get(part)).unwrap_or(&key);
-            let item = Item { part: Split::of(of, &self.config.split), key, position: None, images, label };
+            let by_class = self.config.split_by() == SplitBy::Class;
+            let part = Split::of(of, &self.config.split);
+            let group = group.is_some().then(|| of.clone()).filter(|_| by_class);
+            let item = Item { part, key, group, position: None, images, label };
             let files = item.images.iter().flatten().chain(item.label.file());
             self.check_links(files.map(|file| (root.as_path(), file.as_path())))?;
             items.push(item);

@@ -6,11 +6,15 @@
 
 use std::collections::BTreeMap;
 
+use super::class_groups::{self, GroupParts};
 use crate::config::SplitConfig;
 use crate::split::{Split, draw};
 
 /// How far the share of a part may be from the one that is asked for, as a factor, before smaller cells are tried.
 const TOLERANCE: f64 = 2.0;
+
+/// By how much the share of a class may be off, in the mean over the classes, before smaller cells are tried.
+const NEAR: f64 = 0.1;
 
 /// The centre of a sample.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,6 +59,33 @@ pub(super) fn divide(spots: &[Spot], sides: &[f64], config: &SplitConfig) -> Div
         }
     }
     last
+}
+
+/// Divides samples by their places and their classes: into cells as [`divide`] does, which are assigned so that the parts get
+/// shares of each class. The cells are the largest with which these are near, or else those with which they are nearest.
+pub(super) fn divide_by_class(
+    spots: &[Spot],
+    classes: &[Vec<usize>],
+    sides: &[f64],
+    config: &SplitConfig,
+) -> Division {
+    let mut nearest = (Division { parts: Vec::new(), side: 0.0, empty: Vec::new() }, usize::MAX, f64::MAX);
+    for side in sides {
+        let name = |spot: &Spot| {
+            let (system, column, row) = cell(spot, *side);
+            format!("{system}#{column},{row}")
+        };
+        let names: Vec<String> = spots.iter().map(name).collect();
+        let samples = names.iter().map(String::as_str).zip(classes);
+        let GroupParts { parts, empty, deviation } = class_groups::divide(samples, config);
+        if (empty.len(), deviation) < (nearest.1, nearest.2) {
+            nearest = (Division { parts, side: *side, empty: empty.clone() }, empty.len(), deviation);
+        }
+        if empty.is_empty() && deviation <= NEAR {
+            break;
+        }
+    }
+    nearest.0
 }
 
 fn cell<'a>(spot: &'a Spot, side: f64) -> Cell<'a> {
@@ -140,6 +171,46 @@ mod tests {
         let division = divide(&one, &SIDES, &config());
         assert_eq!(division.empty.len(), 2, "{division:?}");
         assert!(division.parts.iter().all(|part| *part == division.parts[0]));
+    }
+
+    #[test]
+    fn classes_get_their_shares_of_cells_that_stay_whole() {
+        let spots = lattice(100, 1.0);
+        // Stripes of a common class, and a rare one in one corner of each 20th square.
+        let class = |spot: &Spot| {
+            let [x, y] = spot.at.map(|at| at as usize);
+            vec![if x % 20 < 4 && y % 20 < 4 { 2 } else { usize::from(y % 50 < 13) }]
+        };
+        let classes: Vec<Vec<usize>> = spots.iter().map(class).collect();
+        let off = |parts: &[Split], class: usize| {
+            let own = |part: Option<Split>| {
+                let of = parts
+                    .iter()
+                    .zip(&classes)
+                    .filter(|(found, has)| has[0] == class && part.is_none_or(|part| part == **found));
+                of.count() as f64
+            };
+            (own(Some(Split::Test)) / own(None) - 0.2).abs()
+        };
+        for seed in 0..5 {
+            let config = SplitConfig { seed, ..config() };
+            let division = divide_by_class(&spots, &classes, &SIDES, &config);
+            assert!(division.side > 1.0 && division.empty.is_empty(), "{}", division.side);
+            let plain = divide(&spots, &[division.side], &config);
+            let [near, far] = [&division.parts, &plain.parts]
+                .map(|parts| (0..3).map(|class| off(parts, class)).fold(0.0, f64::max));
+            assert!(near < 0.1 && near < far, "seed {seed}: {near} and {far}");
+            let mut part_of: BTreeMap<Cell<'_>, Split> = BTreeMap::new();
+            for (spot, part) in spots.iter().zip(&division.parts) {
+                assert_eq!(part_of.entry(cell(spot, division.side)).or_insert(*part), part);
+            }
+            assert_eq!(division, divide_by_class(&spots, &classes, &SIDES, &config), "the seed decides");
+        }
+        // All samples are of one place: it is not divided.
+        let one = vec![Spot { system: String::new(), at: [7.0, 7.0] }; 12];
+        let division = divide_by_class(&one, &vec![vec![0]; 12], &SIDES, &config());
+        assert_eq!((division.parts.len(), division.empty.len()), (12, 2), "{division:?}");
+        assert_eq!(divide_by_class(&[], &[], &SIDES, &config()).parts, []);
     }
 
     #[test]

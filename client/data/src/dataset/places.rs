@@ -5,7 +5,8 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::place::{Division, Spot, divide};
+use super::place::{Division, Spot, divide, divide_by_class};
+use super::strata::classes;
 use super::{Dataset, Item};
 use crate::config::SplitBy;
 use crate::error::DataError;
@@ -34,23 +35,15 @@ impl Dataset {
     /// # Errors
     /// If a sample has no place.
     pub(super) fn split_by_place(&self, items: &mut [Item]) -> Result<Vec<String>, DataError> {
-        if self.config.split_by() != SplitBy::Location {
+        if !self.config.split_by().uses_places() {
             return Ok(self.advice(items));
         }
-        let Division { parts, side, empty } = if items.iter().all(|item| item.position.is_some()) {
-            let spots: Vec<Spot> = items
-                .iter()
-                .filter_map(|item| {
-                    Some(Spot { system: "longitude, latitude".to_owned(), at: item.position? })
-                })
-                .collect();
-            divide(&spots, &DEGREES, &self.config.split)
+        let (spots, sides) = self.spots(items)?;
+        let Division { parts, side, empty } = if self.config.split_by() == SplitBy::ClassLocation {
+            let classes: Vec<Vec<usize>> = items.iter().map(|item| classes(&item.label)).collect();
+            divide_by_class(&spots, &classes, &sides, &self.config.split)
         } else {
-            let found: Vec<(Spot, f64)> =
-                items.par_iter().map(|item| self.centre(item)).collect::<Result<_, _>>()?;
-            let side = found.iter().map(|(_, side)| *side).fold(0.0, f64::max);
-            let spots: Vec<Spot> = found.into_iter().map(|(spot, _)| spot).collect();
-            divide(&spots, &IMAGES.map(|images| images * side), &self.config.split)
+            divide(&spots, &sides, &self.config.split)
         };
         items.iter_mut().zip(parts).for_each(|(item, part)| item.part = part);
         let note = |part: &Split| {
@@ -63,13 +56,27 @@ impl Dataset {
         Ok(empty.iter().map(note).collect())
     }
 
+    /// The place of each sample, and the sides of cells that fit places, largest first.
+    fn spots(&self, items: &[Item]) -> Result<(Vec<Spot>, Vec<f64>), DataError> {
+        if items.iter().all(|item| item.position.is_some()) {
+            let system = "longitude, latitude";
+            let spot = |item: &Item| Some(Spot { system: system.to_owned(), at: item.position? });
+            return Ok((items.iter().filter_map(spot).collect(), DEGREES.to_vec()));
+        }
+        let found: Vec<(Spot, f64)> =
+            items.par_iter().map(|item| self.centre(item)).collect::<Result<_, _>>()?;
+        let side = found.iter().map(|(_, side)| *side).fold(0.0, f64::max);
+        let spots = found.into_iter().map(|(spot, _)| spot).collect();
+        Ok((spots, IMAGES.map(|images| images * side).to_vec()))
+    }
+
     /// Centre and longer side of the first image of a sample, in the units of its reference system.
     fn centre(&self, item: &Item) -> Result<(Spot, f64), DataError> {
         let path = &item.images[0][0];
         let none = || {
             DataError::file(
                 path,
-                "must have a georeference where `split.by` is `location` and no coordinates are given, found \
+                "must have a georeference where samples are divided by place and no coordinates are given, found \
                  none; give an index or columns of coordinates, or write `by = \"digest\"` under `[split]`",
             )
         };

@@ -1,19 +1,47 @@
-//! The split by class: each class is divided for itself, so that parts have the same shares of classes.
+//! The split by class: each class is divided for itself, so that parts have the same shares of classes. Where samples have
+//! groups, these stay whole.
 
 use std::collections::BTreeMap;
 
+use super::class_groups::{GroupParts, divide};
 use super::{Dataset, Item, Label};
 use crate::config::SplitConfig;
 use crate::split::{Split, draw};
 
 impl Dataset {
-    /// Gives samples their parts by their classes.
-    pub(super) fn split_by_class(&self, items: &mut [Item]) {
+    /// Gives samples their parts by their classes, where they have groups with the whole group. Returns notes.
+    pub(super) fn split_by_class(&self, items: &mut [Item]) -> Vec<String> {
+        if self.config.groups() {
+            return self.split_groups(items);
+        }
         let strata = strata(items, self.config.classes.len());
         let keys: Vec<&str> = items.iter().map(|item| item.key.as_str()).collect();
         let parts = divided(&strata, &keys, &self.config.split);
         items.iter_mut().zip(parts).for_each(|(item, part)| item.part = part);
+        Vec::new()
     }
+
+    fn split_groups(&self, items: &mut [Item]) -> Vec<String> {
+        let group = |item: &'_ Item| item.group.as_deref().unwrap_or(&item.key).to_owned();
+        let groups: Vec<String> = items.iter().map(group).collect();
+        let classes = items.iter().map(|item| classes(&item.label));
+        let samples: Vec<_> = groups.iter().map(String::as_str).zip(classes).collect();
+        let GroupParts { parts, empty, deviation: _ } = divide(samples.into_iter(), &self.config.split);
+        items.iter_mut().zip(parts).for_each(|(item, part)| item.part = part);
+        let note = |part: &Split| {
+            format!(
+                "the {} part is empty: there are too few groups to set one aside for it; add samples of another group, or set \
+                 its share under `[split]` to 0",
+                part.name()
+            )
+        };
+        empty.iter().map(note).collect()
+    }
+}
+
+/// The classes that a label has.
+pub(super) fn classes(label: &Label) -> Vec<usize> {
+    present(label).collect()
 }
 
 /// The class by which each sample is divided: its own, or of several the rarest in the data set. Samples without any are one
@@ -148,6 +176,7 @@ mod tests {
     fn the_rarest_class_of_a_sample_counts() {
         let item = |at: usize, classes: [bool; 3]| Item {
             key: at.to_string(),
+            group: None,
             part: Split::Train,
             position: None,
             images: Vec::new(),

@@ -9,7 +9,7 @@ use super::rows::{Row, SEPARATOR, Table};
 use super::statements::Statements;
 use super::template::Template;
 use super::{Dataset, Item, Label};
-use crate::config::{Layout, OneOrMany};
+use crate::config::{Layout, OneOrMany, SplitBy};
 use crate::error::DataError;
 use crate::files::{has_ending, position};
 use crate::split::Split;
@@ -115,14 +115,12 @@ impl Dataset {
         let images: Vec<Vec<PathBuf>> =
             columns.images.iter().map(|stack| stack.iter().map(file).collect()).collect::<Result<_, _>>()?;
         let key = columns.images[0][0].text(row)?;
+        let group = columns.group.map(|at| row.text(at));
         let part = match columns.split.map(|at| row.text(at)) {
             Some(name) => name.parse().map_err(|_| {
                 format!("a part is `train`, `validation` or `test`, found `{}`", name.escape_debug())
             })?,
-            None => {
-                let group = columns.group.map(|at| row.text(at));
-                Split::of(group.as_deref().unwrap_or(&key), &self.config.split)
-            }
+            None => Split::of(group.as_deref().unwrap_or(&key), &self.config.split),
         };
         let number = |at: usize, what: &str| {
             let text = row.text(at);
@@ -146,7 +144,8 @@ impl Dataset {
                 Label::Classes(all.iter().map(present).collect::<Result<_, String>>()?)
             }
         };
-        Ok(Item { label, key, part, position, images })
+        let group = group.filter(|_| self.config.split_by() == SplitBy::Class);
+        Ok(Item { label, key, group, part, position, images })
     }
 
     fn label(&self, root: &Path, text: &str) -> Result<Label, String> {
