@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use crate::error::DataError;
+use crate::gdal_file::FileKind;
 #[cfg(feature = "gdal")]
 use crate::gdal_file::GdalFile;
-use crate::gdal_file::GdalKind;
 use crate::georeference::{GeoReference, Grid};
 use crate::geotiff::{BandName, Baseline, GeoTiff, Numbers, Role};
 use crate::raster::{Limits, Raster};
@@ -46,12 +46,40 @@ impl ImageFile {
         limits: &Limits,
         numbers: Numbers,
     ) -> Result<Self, DataError> {
-        let decoder = match GdalKind::of(path)? {
-            None => Decoder::GeoTiff(Box::new(GeoTiff::open_as(role, path, limits, numbers)?)),
+        Self::of_kind(FileKind::of(path)?, role, path, limits, numbers)
+    }
+
+    /// Opens an image if windows of it are read: a GeoTIFF, or what GDAL reads.
+    pub(crate) fn with_windows(
+        role: Role,
+        path: &Path,
+        limits: &Limits,
+        numbers: Numbers,
+    ) -> Result<Option<Self>, DataError> {
+        match FileKind::of(path)? {
+            kind @ (FileKind::GeoTiff | FileKind::Gdal(_)) => {
+                Self::of_kind(kind, role, path, limits, numbers).map(Some)
+            }
+            FileKind::Png | FileKind::Jpeg | FileKind::Unknown => Ok(None),
+        }
+    }
+
+    /// Opens an image whose kind is known. What has no windows is refused as no GeoTIFF.
+    pub(crate) fn of_kind(
+        kind: FileKind,
+        role: Role,
+        path: &Path,
+        limits: &Limits,
+        numbers: Numbers,
+    ) -> Result<Self, DataError> {
+        let decoder = match kind {
             #[cfg(feature = "gdal")]
-            Some(kind) => Decoder::Gdal(Box::new(GdalFile::open(kind, role, path, limits, numbers)?)),
+            FileKind::Gdal(kind) => {
+                Decoder::Gdal(Box::new(GdalFile::open(kind, role, path, limits, numbers)?))
+            }
             #[cfg(not(feature = "gdal"))]
-            Some(kind) => return Err(kind.refused(path)),
+            FileKind::Gdal(kind) => return Err(kind.refused(path)),
+            _ => Decoder::GeoTiff(Box::new(GeoTiff::open_as(role, path, limits, numbers)?)),
         };
         Ok(Self(decoder))
     }

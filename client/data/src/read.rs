@@ -1,13 +1,12 @@
 //! Reading image files of all supported kinds: GeoTIFF, PNG and JPEG, and what GDAL reads in a build with it.
 
-use std::fs::File;
 use std::io::{BufReader, Read as _};
 use std::path::Path;
 
 use image::{DynamicImage, ImageDecoder as _, ImageFormat, ImageReader};
 
 use crate::error::DataError;
-use crate::gdal_file::GdalKind;
+use crate::gdal_file::FileKind;
 use crate::georeference::Grid;
 use crate::geotiff::{Numbers, REWRITE, Role, conversion};
 use crate::image_file::ImageFile;
@@ -23,45 +22,40 @@ use crate::stored::read_stored;
 /// # Errors
 /// If the file cannot be read, is damaged, is of another kind, or exceeds `limits`.
 pub fn read_raster(path: &Path, limits: &Limits) -> Result<Raster, DataError> {
-    read_as(Role::Image, path, limits, Numbers::default())
+    read_as(FileKind::of(path)?, Role::Image, path, limits, Numbers::default())
 }
 
-fn read_as(role: Role, path: &Path, limits: &Limits, numbers: Numbers) -> Result<Raster, DataError> {
-    let mut reader = identified(path)?;
-    match reader.format() {
-        Some(ImageFormat::Tiff) => ImageFile::open_as(role, path, limits, numbers)?.whole(limits),
-        Some(ImageFormat::Jpeg) => read_jpeg(path, limits),
-        Some(ImageFormat::Png) => {
-            let mut allowed = image::Limits::default();
-            allowed.max_image_width = Some(limits.side);
-            allowed.max_image_height = Some(limits.side);
-            allowed.max_alloc = Some(limits.bytes);
-            reader.limits(allowed);
-            let fail = |error| DataError::file(path, error);
-            let decoder = reader.into_decoder().map_err(fail)?;
-            // Checks the header before a pixel is decoded.
-            let (width, height) = decoder.dimensions();
-            limits.check(path, width, height, u32::from(decoder.color_type().channel_count()))?;
-            Ok(from_image(&DynamicImage::from_decoder(decoder).map_err(fail)?))
+fn read_as(
+    kind: FileKind,
+    role: Role,
+    path: &Path,
+    limits: &Limits,
+    numbers: Numbers,
+) -> Result<Raster, DataError> {
+    match kind {
+        FileKind::GeoTiff | FileKind::Gdal(_) => {
+            ImageFile::of_kind(kind, role, path, limits, numbers)?.whole(limits)
         }
-        _ if GdalKind::of(path)?.is_some() => ImageFile::open_as(role, path, limits, numbers)?.whole(limits),
-        _ => Err(DataError::file(path, "not a GeoTIFF, PNG or JPEG file")),
+        FileKind::Jpeg => read_jpeg(path, limits),
+        FileKind::Png => read_png(path, limits),
+        FileKind::Unknown => Err(DataError::file(path, "not a GeoTIFF, PNG or JPEG file")),
     }
 }
 
-/// Whether windows of a file are read, by its first bytes: a GeoTIFF, or what GDAL reads.
-pub(crate) fn has_windows(path: &Path) -> Result<bool, DataError> {
-    Ok(identified(path)?.format() == Some(ImageFormat::Tiff) || GdalKind::of(path)?.is_some())
-}
-
-/// A reader of a file whose first bytes have been read.
-fn identified(path: &Path) -> Result<ImageReader<BufReader<File>>, DataError> {
-    let mut reader = ImageReader::new(BufReader::new(open_regular(path)?));
-    // The name decides where the first bytes do not.
-    if let Ok(format) = ImageFormat::from_path(path) {
-        reader.set_format(format);
-    }
-    reader.with_guessed_format().map_err(|error| DataError::file(path, error))
+/// Reads a PNG file.
+fn read_png(path: &Path, limits: &Limits) -> Result<Raster, DataError> {
+    let mut reader = ImageReader::with_format(BufReader::new(open_regular(path)?), ImageFormat::Png);
+    let mut allowed = image::Limits::default();
+    allowed.max_image_width = Some(limits.side);
+    allowed.max_image_height = Some(limits.side);
+    allowed.max_alloc = Some(limits.bytes);
+    reader.limits(allowed);
+    let fail = |error| DataError::file(path, error);
+    let decoder = reader.into_decoder().map_err(fail)?;
+    // Checks the header before a pixel is decoded.
+    let (width, height) = decoder.dimensions();
+    limits.check(path, width, height, u32::from(decoder.color_type().channel_count()))?;
+    Ok(from_image(&DynamicImage::from_decoder(decoder).map_err(fail)?))
 }
 
 /// Reads a JPEG file: grey, or red, green and blue.
@@ -100,7 +94,9 @@ fn read_jpeg(path: &Path, limits: &Limits) -> Result<Raster, DataError> {
 /// # Errors
 /// Like [`read_raster`].
 pub fn read_labels(path: &Path, limits: &Limits) -> Result<Raster, DataError> {
-    read_stored(path, limits)?.map_or_else(|| read_as(Role::Labels, path, limits, Numbers::default()), Ok)
+    let kind = FileKind::of(path)?;
+    let stored = if kind == FileKind::Png { read_stored(path, limits)? } else { None };
+    stored.map_or_else(|| read_as(kind, Role::Labels, path, limits, Numbers::default()), Ok)
 }
 
 /// The grid that a file lies on; for a GeoTIFF no pixel is read.
@@ -108,10 +104,10 @@ pub fn read_labels(path: &Path, limits: &Limits) -> Result<Raster, DataError> {
 /// # Errors
 /// Like [`read_raster`].
 pub(crate) fn read_grid(path: &Path, limits: &Limits) -> Result<Grid, DataError> {
-    if has_windows(path)? {
-        return Ok(ImageFile::open_as(Role::Labels, path, limits, Numbers::STORED)?.grid());
+    match ImageFile::with_windows(Role::Labels, path, limits, Numbers::STORED)? {
+        Some(file) => Ok(file.grid()),
+        None => Ok(read_raster(path, limits)?.grid()),
     }
-    Ok(read_raster(path, limits)?.grid())
 }
 
 /// Channel-interleaved pixels to band-sequential values. Values stay in the file's own units.

@@ -3,7 +3,7 @@
 //!
 //! Images are read elsewhere, since their colours are needed.
 
-use std::io::{BufRead, BufReader};
+use std::io::BufReader;
 use std::path::Path;
 
 use png::{BitDepth, ColorType, Decoder, Transformations};
@@ -12,15 +12,10 @@ use crate::error::DataError;
 use crate::open::open_regular;
 use crate::raster::{Limits, Raster};
 
-const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
-
-/// The stored numbers of an indexed or a narrow grey PNG; `None` for files of any other kind.
+/// The stored numbers of an indexed or a narrow grey PNG; `None` for any other PNG.
 pub(crate) fn read_stored(path: &Path, limits: &Limits) -> Result<Option<Raster>, DataError> {
     let fail = |error: png::DecodingError| DataError::file(path, error);
-    let mut file = BufReader::new(open_regular(path)?);
-    if !file.fill_buf().map_err(|error| DataError::file(path, error))?.starts_with(SIGNATURE) {
-        return Ok(None);
-    }
+    let file = BufReader::new(open_regular(path)?);
     let bytes = usize::try_from(limits.bytes).unwrap_or(usize::MAX);
     let mut decoder = Decoder::new_with_limits(file, png::Limits { bytes });
     decoder.set_transformations(Transformations::IDENTITY);

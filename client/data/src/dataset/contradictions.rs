@@ -18,7 +18,6 @@ use crate::files::stamp;
 use crate::georeference::{Grid, TOLERANCE};
 use crate::geotiff::{Baseline, Numbers, Role};
 use crate::image_file::ImageFile;
-use crate::read::has_windows;
 use crate::split::Split;
 
 /// Changes when findings are made in another way.
@@ -127,12 +126,8 @@ impl Dataset {
     fn look(&self, path: &Path) -> (Seen, Option<Lies>) {
         let beginning = beginning(path).ok();
         let nothing = (Seen { beginning, ..Seen::default() }, None);
-        if !has_windows(path).unwrap_or_default() {
-            return nothing;
-        }
-        let Ok(file) = ImageFile::open_as(Role::Image, path, &self.limits, Numbers::STORED) else {
-            return nothing;
-        };
+        let opened = ImageFile::with_windows(Role::Image, path, &self.limits, Numbers::STORED);
+        let Ok(Some(file)) = opened else { return nothing };
         let grid = file.grid();
         // Without a reference system, coordinates may be of anything.
         let lies = file

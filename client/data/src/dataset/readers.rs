@@ -11,7 +11,7 @@ use crate::error::DataError;
 use crate::geotiff::{BaselineOffset, Numbers, Role};
 use crate::image_file::ImageFile;
 use crate::raster::{Limits, Raster};
-use crate::read::{has_windows, read_labels, read_raster};
+use crate::read::{read_labels, read_raster};
 
 /// Decoded pixels that the files of one scene keep, in bytes.
 const KEPT: usize = 64 << 20;
@@ -55,10 +55,10 @@ impl WindowReader {
         numbers: Numbers,
         files: usize,
     ) -> Result<Self, DataError> {
-        if !has_windows(path)? {
-            return Self::whole(path, read_raster(path, limits)?, &numbers);
+        match ImageFile::with_windows(Role::Image, path, limits, numbers.clone())? {
+            Some(file) => Ok(Self::windows(file, files)),
+            None => Self::whole(path, read_raster(path, limits)?, &numbers),
         }
-        Ok(Self::windows(ImageFile::open_as(Role::Image, path, limits, numbers)?, files))
     }
 
     /// Opens a mask or target raster.
@@ -73,10 +73,10 @@ impl WindowReader {
         if task == Task::Regression {
             return Self::open(path, limits, numbers, files);
         }
-        if !has_windows(path)? {
-            return Self::whole(path, read_labels(path, limits)?, &numbers);
+        match ImageFile::with_windows(Role::Labels, path, limits, numbers.clone())? {
+            Some(file) => Ok(Self::windows(file, files)),
+            None => Self::whole(path, read_labels(path, limits)?, &numbers),
         }
-        Ok(Self::windows(ImageFile::open_as(Role::Labels, path, limits, numbers)?, files))
     }
 
     fn windows(mut file: ImageFile, files: usize) -> Self {

@@ -1,4 +1,4 @@
-//! The kinds of files besides those that this crate decodes itself, and which of them GDAL reads.
+//! What a file is, by one look at its first bytes, and which kinds of files GDAL reads.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -9,7 +9,19 @@ use image::ImageFormat;
 use crate::error::DataError;
 use crate::open::open_regular;
 
-/// A kind of file.
+/// What decodes a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FileKind {
+    GeoTiff,
+    Png,
+    Jpeg,
+    /// GDAL, in a build with it.
+    Gdal(GdalKind),
+    /// Nothing.
+    Unknown,
+}
+
+/// A kind of file besides those that this crate decodes itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum GdalKind {
     Jpeg2000,
@@ -101,20 +113,37 @@ const ENVI_HEADER: &[u8] = b"ENVI";
 /// Bytes in which a kind is looked for; XML may begin with a declaration.
 const HEAD: u64 = 512;
 
-impl GdalKind {
-    /// The kind of a file, by its first bytes; an ENVI file has none of its own and is known by its ending and its
-    /// header. `None` for files that this crate decodes itself, and for all others.
+impl FileKind {
+    /// The kind of a file, by its first bytes, and by its name where these say nothing.
     ///
     /// # Errors
     /// If the file cannot be read.
-    pub(crate) fn of(path: &Path) -> Result<Option<Self>, DataError> {
+    pub(crate) fn of(path: &Path) -> Result<Self, DataError> {
         let head = beginning(path, open_regular(path)?)?;
-        let own = image::guess_format(&head);
-        if own.is_ok_and(|own| matches!(own, ImageFormat::Tiff | ImageFormat::Png | ImageFormat::Jpeg)) {
-            return Ok(None);
+        let said = image::guess_format(&head).ok();
+        let own = said.and_then(Self::own);
+        let gdals = || GdalKind::of(path, &head).map(Self::Gdal);
+        let named = || ImageFormat::from_path(path).ok().filter(|_| said.is_none()).and_then(Self::own);
+        Ok(own.or_else(gdals).or_else(named).unwrap_or(Self::Unknown))
+    }
+
+    /// What this crate decodes itself.
+    const fn own(format: ImageFormat) -> Option<Self> {
+        match format {
+            ImageFormat::Tiff => Some(Self::GeoTiff),
+            ImageFormat::Png => Some(Self::Png),
+            ImageFormat::Jpeg => Some(Self::Jpeg),
+            _ => None,
         }
+    }
+}
+
+impl GdalKind {
+    /// The kind of a file that begins so; an ENVI file has no first bytes of its own and is known by its ending and its
+    /// header. `None` for all others.
+    fn of(path: &Path, head: &[u8]) -> Option<Self> {
         let begins = |with: &[u8]| head.starts_with(with);
-        Ok(if begins(JP2) || begins(JPEG_2000_STREAM) {
+        if begins(JP2) || begins(JPEG_2000_STREAM) {
             Some(Self::Jpeg2000)
         } else if begins(HDF5) {
             Some(if has_ending(path, Self::NetCdf.fact().endings) { Self::NetCdf } else { Self::Hdf5 })
@@ -128,7 +157,7 @@ impl GdalKind {
             Some(Self::Envi)
         } else {
             None
-        })
+        }
     }
 
     pub(super) fn fact(self) -> &'static KindFact {
@@ -191,7 +220,10 @@ mod tests {
         let of = |name: &str, bytes: &[u8]| {
             let path = folder.path().join(name);
             std::fs::write(&path, bytes).unwrap();
-            GdalKind::of(&path).unwrap()
+            match FileKind::of(&path).unwrap() {
+                FileKind::Gdal(kind) => Some(kind),
+                _ => None,
+            }
         };
         assert_eq!(of("a.dat", &[JP2, b"rest"].concat()), Some(GdalKind::Jpeg2000));
         assert_eq!(of("a.tif", JPEG_2000_STREAM), Some(GdalKind::Jpeg2000));
@@ -207,6 +239,26 @@ mod tests {
         assert_eq!(of("a.txt", b"numbers"), None);
         assert_eq!(of("empty.jp2", b""), None);
         assert_eq!(of("short.jp2", &JP2[..11]), None);
-        assert!(GdalKind::of(&folder.path().join("none.jp2")).is_err());
+        assert!(FileKind::of(&folder.path().join("none.jp2")).is_err());
+    }
+
+    #[test]
+    fn the_name_decides_where_the_first_bytes_say_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let png = b"\x89PNG\r\n\x1a\n".as_slice();
+        for (name, bytes, kind) in [
+            ("a.png", b"II*\0".as_slice(), FileKind::GeoTiff),
+            ("a.tif", png, FileKind::Png),
+            ("a.dat", b"\xff\xd8\xff", FileKind::Jpeg),
+            ("a.png", JP2, FileKind::Gdal(GdalKind::Jpeg2000)),
+            ("a.tif", b"", FileKind::GeoTiff),
+            ("a.jpeg", b"numbers", FileKind::Jpeg),
+            ("a.tif", b"GIF89a", FileKind::Unknown),
+            ("a.gif", b"numbers", FileKind::Unknown),
+        ] {
+            let path = folder.path().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            assert_eq!(FileKind::of(&path).unwrap(), kind, "{name} {bytes:?}");
+        }
     }
 }

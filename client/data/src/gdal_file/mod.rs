@@ -22,7 +22,7 @@ use serde::Serialize;
 
 use crate::error::DataError;
 use crate::geotiff::{REWRITE, conversion};
-pub(crate) use kinds::{GdalKind, has_gdal_ending, has_known_ending};
+pub(crate) use kinds::{FileKind, GdalKind, has_gdal_ending, has_known_ending};
 use kinds::{KINDS, KindFact};
 #[cfg(feature = "gdal")]
 pub(crate) use opened::GdalFile;
@@ -116,9 +116,9 @@ pub(crate) fn parts(path: &Path) -> Vec<PathBuf> {
         return Vec::new();
     }
     #[cfg(feature = "gdal")]
-    let parts = match GdalKind::of(path) {
-        Ok(Some(GdalKind::Vrt)) => vrt::parts(path),
-        Ok(Some(GdalKind::Envi)) => kinds::envi_header(path).into_iter().collect(),
+    let parts = match FileKind::of(path) {
+        Ok(FileKind::Gdal(GdalKind::Vrt)) => vrt::parts(path),
+        Ok(FileKind::Gdal(GdalKind::Envi)) => kinds::envi_header(path).into_iter().collect(),
         _ => Vec::new(),
     };
     #[cfg(not(feature = "gdal"))]

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use gdal::raster::{ColorInterpretation, RasterBand};
 use gdal::{Dataset, DatasetOptions, GdalOpenFlags, Metadata as _};
 
-use super::kinds::GdalKind;
+use super::kinds::{FileKind, GdalKind};
 use super::library::{call, call_for_pixels, prepare};
 use super::numbers::{BandNumbers, read};
 use super::{reference, vrt};
@@ -15,7 +15,7 @@ use crate::error::DataError;
 use crate::georeference::GeoReference;
 use crate::geotiff::{
     BandName, Baseline, Complex, GREY, GeoTiff, INDICES, Metadata, Nodata, Numbers, REWRITE, Refused, Role,
-    Rows, check_beside, unheld,
+    Rows, check_beside, hide, unheld,
 };
 use crate::raster::Limits;
 
@@ -261,10 +261,9 @@ impl Band {
             });
             let stride = rows.target_stride;
             let mask = mask.map_err(damaged)?;
-            for (row, target) in mask.chunks_exact(size[0]).zip(rows.target.chunks_mut(stride)) {
-                let hidden = target.iter_mut().zip(row).filter(|(_, shown)| **shown == 0);
-                hidden.for_each(|(value, _)| *value = f32::NAN);
-            }
+            mask.chunks_exact(size[0])
+                .zip(rows.target.chunks_mut(stride))
+                .for_each(|(row, target)| hide(target, row));
         }
         Ok(())
     }
@@ -281,16 +280,11 @@ fn place(path: &Path) -> Result<PathBuf, DataError> {
 }
 
 /// Whether a file that a VRT names says of pixels that they have no data. It must be one that is read, without a scale.
-fn marks_missing(
-    kind: Option<GdalKind>,
-    role: Role,
-    path: &Path,
-    limits: &Limits,
-) -> Result<bool, DataError> {
+fn marks_missing(kind: FileKind, role: Role, path: &Path, limits: &Limits) -> Result<bool, DataError> {
     let numbers = Numbers::default();
     match kind {
-        Some(kind) => Ok(GdalFile::open(kind, role, path, limits, numbers)?.marks_missing()),
-        None => Ok(GeoTiff::open_as(role, path, limits, numbers)?.marks_missing()),
+        FileKind::Gdal(kind) => Ok(GdalFile::open(kind, role, path, limits, numbers)?.marks_missing()),
+        _ => Ok(GeoTiff::open_as(role, path, limits, numbers)?.marks_missing()),
     }
 }
 

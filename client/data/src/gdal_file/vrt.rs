@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use roxmltree::{Document, Node};
 
-use super::kinds::GdalKind;
+use super::kinds::{FileKind, GdalKind};
 use crate::error::DataError;
 use crate::geotiff::parse_xml;
 use crate::open::{open_regular, stays_inside};
@@ -86,7 +86,7 @@ const INSIDE: [&str; 2] = ["NETCDF:", "HDF5:"];
 /// If it is no XML, says what is not allowed, or names a file that is not read.
 pub(super) fn check(
     path: &Path,
-    marks_missing: impl Fn(Option<GdalKind>, &Path) -> Result<bool, DataError>,
+    marks_missing: impl Fn(FileKind, &Path) -> Result<bool, DataError>,
 ) -> Result<Option<PathBuf>, DataError> {
     let fail = |reason: String| DataError::file(path, reason);
     let text = text(path)?;
@@ -103,12 +103,12 @@ pub(super) fn check(
         let place = source.place();
         check_inside(path, place)?;
         let about = |error: DataError| fail(format!("it names a file that is not read: {error}"));
-        let has_marks = match (GdalKind::of(place).map_err(about)?, &source) {
-            (Some(GdalKind::Vrt), _) => {
+        let has_marks = match (FileKind::of(place).map_err(about)?, &source) {
+            (FileKind::Gdal(GdalKind::Vrt), _) => {
                 let reason = format!("a VRT must not name another one, found `{}`", place.display());
                 return Err(fail(reason));
             }
-            (Some(GdalKind::NetCdf | GdalKind::Hdf5), Source::Inside(_)) => false,
+            (FileKind::Gdal(GdalKind::NetCdf | GdalKind::Hdf5), Source::Inside(_)) => false,
             (_, Source::Inside(_)) => {
                 let reason = format!("`{}` must be netCDF-4 or HDF5 to hold several images", place.display());
                 return Err(fail(reason));

@@ -65,6 +65,13 @@ pub(super) fn find_mask(
     Ok(found)
 }
 
+/// Makes missing what a mask hides: the values at its zeros.
+pub(crate) fn hide<T: Default + PartialEq>(values: &mut [f32], mask: &[T]) {
+    let nothing = T::default();
+    let hidden = values.iter_mut().zip(mask).filter(|(_, shown)| **shown == nothing);
+    hidden.for_each(|(value, _)| *value = f32::NAN);
+}
+
 /// Checks that a mask and a value of missing pixels do not contradict each other: GDAL knows the mask only.
 ///
 /// # Errors

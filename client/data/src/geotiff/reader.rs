@@ -12,7 +12,7 @@ use super::complex::Complex;
 use super::decode::Layout;
 use super::directory::{Directories, Directory};
 use super::formats::Codec;
-use super::mask::{check_nodata, find_mask};
+use super::mask::{check_nodata, find_mask, hide};
 use super::metadata::{Baseline, Metadata, check_beside};
 use super::numbers::Numbers;
 use super::pixels::{Pixels, Window};
@@ -228,8 +228,7 @@ impl GeoTiff {
         if let Some(mask) = &mut self.mask {
             let mask = mask.window(&self.source, window)?;
             for band in data.chunks_exact_mut(mask.len().max(1)) {
-                let hidden = band.iter_mut().zip(&mask).filter(|(_, shown)| **shown == 0.0);
-                hidden.for_each(|(value, _)| *value = f32::NAN);
+                hide(band, &mask);
             }
         }
         self.numbers.finish(&mut data, width * height, &self.scaling);

@@ -10,7 +10,7 @@ use crate::error::DataError;
 use crate::geotiff::{BandName, Complex, Numbers, Role};
 use crate::image_file::ImageFile;
 use crate::raster::{Limits, Raster};
-use crate::read::{has_windows, read_raster};
+use crate::read::read_raster;
 
 /// Bands that are proposed of files with more than a model can have: their names here, and where they are.
 const PROPOSED: [(&str, &str); 6] = [
@@ -38,9 +38,9 @@ impl Looked {
     /// # Errors
     /// If it cannot be read.
     pub(super) fn at(path: &Path, limits: &Limits) -> Result<Self, DataError> {
-        let (names, complex, raster) = if has_windows(path)? {
-            let numbers = Numbers { complex: Some(Complex::Amplitude), ..Numbers::default() };
-            let mut file = ImageFile::open_as(Role::Image, path, limits, numbers)?;
+        let numbers = Numbers { complex: Some(Complex::Amplitude), ..Numbers::default() };
+        let opened = ImageFile::with_windows(Role::Image, path, limits, numbers)?;
+        let (names, complex, raster) = if let Some(mut file) = opened {
             let names = file.name_of_each_band();
             if let Some((_, proposed)) = proposed(&names) {
                 let positions = choose(&proposed, &names).map_err(|error| DataError::file(path, error))?;
