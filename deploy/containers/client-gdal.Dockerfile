@@ -1,5 +1,5 @@
 # eosfed-client-gdal: the daemon of an institution, with the training program for processors and GDAL, which reads
-# JPEG 2000, VRT, netCDF-4, HDF5 and ENVI (docs/imagery-gdal.md). It is eosfed-client of programs that are built
+# JPEG 2000, VRT, netCDF, HDF4, HDF5, Zarr and ENVI (docs/imagery-gdal.md). It is eosfed-client of programs that are built
 # with the feature `gdal`, and has Debian's libgdal with the libraries that it needs, 160 MB.
 # Build programs.Dockerfile first, or pack ready programs: `make images GDAL=1` does either.
 

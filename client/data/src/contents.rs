@@ -1,11 +1,12 @@
 //! Whether files, and the values of samples, are equal.
 
 use std::os::unix::fs::FileExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use eosfed_common::digest::{Digest, Hasher};
 
 use crate::error::DataError;
+use crate::gdal_file::{is_image_folder, parts};
 use crate::open::open_regular;
 
 /// Bytes of a file that are compared before the rest is read.
@@ -25,12 +26,23 @@ impl Beginning {
     }
 }
 
-/// Reads the first bytes of a regular file.
+/// Reads the first bytes of a regular file. Of a folder that is one image, the names and lengths of its files stand for them.
 ///
 /// # Errors
 /// If it cannot be read.
 pub(crate) fn beginning(path: &Path) -> Result<Beginning, DataError> {
     let fail = |error| DataError::file(path, error);
+    if is_image_folder(path) {
+        let mut names = Hasher::default();
+        let mut length = HEAD as u64 + 1;
+        for part in parts(path) {
+            let bytes = part.metadata().map_err(fail)?.len();
+            names.update(part.strip_prefix(path).unwrap_or(&part).as_os_str().as_encoded_bytes());
+            names.update(&bytes.to_le_bytes());
+            length += bytes;
+        }
+        return Ok(Beginning { length, digest: names.finish() });
+    }
     let file = open_regular(path)?;
     let length = file.metadata().map_err(fail)?.len();
     let mut head = vec![0; length.min(HEAD as u64) as usize];
@@ -38,19 +50,25 @@ pub(crate) fn beginning(path: &Path) -> Result<Beginning, DataError> {
     Ok(Beginning { length, digest: Digest::of(&head) })
 }
 
-/// The digest of a regular file, read a piece at a time.
+/// The digest of a regular file, or of the files of a folder that is one image, read a piece at a time.
 ///
 /// # Errors
 /// If it cannot be read.
 pub(crate) fn digest_of_file(path: &Path) -> Result<Digest, DataError> {
+    let files: Vec<PathBuf> = if is_image_folder(path) { parts(path) } else { vec![path.to_owned()] };
+    let mut hasher = Hasher::default();
+    files.iter().try_for_each(|file| add_file(file, &mut hasher))?;
+    Ok(hasher.finish())
+}
+
+fn add_file(path: &Path, hasher: &mut Hasher) -> Result<(), DataError> {
     let fail = |error| DataError::file(path, error);
     let file = open_regular(path)?;
-    let mut hasher = Hasher::default();
     let mut piece = vec![0; HEAD];
     let mut at = 0;
     loop {
         match file.read_at(&mut piece, at).map_err(fail)? {
-            0 => return Ok(hasher.finish()),
+            0 => return Ok(()),
             read => {
                 hasher.update(&piece[..read]);
                 at += read as u64;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::error::DataError;
-use crate::gdal_file::{has_gdal_ending, parts};
+use crate::gdal_file::{has_gdal_ending, is_image_folder, parts};
 use crate::open::open_regular;
 
 const EXTENSIONS: [&str; 5] = ["tif", "tiff", "png", "jpg", "jpeg"];
@@ -83,7 +83,7 @@ pub(crate) fn each_below(
                 let reason = format!("a data set may have {MOST} files, found more; divide it");
                 return Err(DataError::file(root, reason));
             }
-            if kind.is_dir() {
+            if kind.is_dir() && !is_image_folder(&entry.path()) {
                 waiting.push(entry.path());
             } else if seen.insert(entry.path()) {
                 each(&entry.path());

@@ -56,12 +56,8 @@ impl ImageFile {
         limits: &Limits,
         numbers: Numbers,
     ) -> Result<Option<Self>, DataError> {
-        match FileKind::of(path)? {
-            kind @ (FileKind::GeoTiff | FileKind::Gdal(_)) => {
-                Self::of_kind(kind, role, path, limits, numbers).map(Some)
-            }
-            FileKind::Png | FileKind::Jpeg | FileKind::Unknown => Ok(None),
-        }
+        let kind = FileKind::of(path)?;
+        kind.has_windows().then(|| Self::of_kind(kind, role, path, limits, numbers)).transpose()
     }
 
     /// Opens an image whose kind is known. What has no windows is refused as no GeoTIFF.

@@ -347,6 +347,8 @@ fn kinds_that_another_build_reads_are_refused_with_both_remedies() {
         (b"\xff\x4f\xff\x51", "JPEG 2000"),
         (b"<VRTDataset rasterXSize=\"1\">", "VRT"),
         (b"\x89HDF\r\n\x1a\n", "HDF5"),
+        (b"CDF\x01", "netCDF classic"),
+        (b"\x0e\x03\x13\x01", "HDF4"),
     ] {
         std::fs::write(&path, head).unwrap();
         let remedies = ["a build with the feature `gdal`", "gdal_translate", "B02.dat"];
@@ -365,13 +367,14 @@ fn kinds_that_another_build_reads_are_refused_with_both_remedies() {
 #[test]
 fn kinds_that_no_build_reads_are_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("july.nc");
-    for (head, name) in [(&b"CDF\x01"[..], "netCDF classic"), (b"\x0e\x03\x13\x01", "HDF4")] {
-        std::fs::write(&path, head).unwrap();
+    let metadata = folder.path().join("MTD_MSIL2A.xml");
+    std::fs::write(&metadata, "<?xml version=\"1.0\"?>\n<n1:Level-2A_User_Product xmlns:n1=\"x\">").unwrap();
+    let product = folder.path().join("S2A_MSIL2A_20220203T101231.SAFE");
+    std::fs::create_dir(&product).unwrap();
+    for path in [metadata, product] {
         let said = read(&path).unwrap_err().to_string();
-        assert!(
-            said.contains(name) && said.contains("gdal_translate") && !said.contains("feature"),
-            "{said}"
-        );
+        for part in ["Sentinel-2 SAFE", "_B02_10m.jp2", "gdalbuildvrt -separate", "gdal_translate"] {
+            assert!(said.contains(part) && !said.contains("feature"), "{part}: {said}");
+        }
     }
 }

@@ -92,17 +92,25 @@ fn jpeg_2000_without_loss_is_the_geotiff_that_it_was_made_of() {
 }
 
 #[test]
-fn netcdf_hdf5_and_envi_are_the_geotiff_that_they_were_made_of() {
+fn netcdf_zarr_and_envi_are_the_geotiff_that_they_were_made_of() {
     let folder = tempfile::tempdir().unwrap();
     let tiff = folder.path().join("scene.tif");
     image(&tiff, "GTiff", &Settings { made: Made::F32, nodata: Some(9.0), ..Settings::default() });
     let own = read(&tiff);
-    for (driver, name, options) in
-        [("netCDF", "scene.nc", &["FORMAT=NC4", "COMPRESS=DEFLATE"][..]), ("ENVI", "scene.img", &[])]
-    {
+    assert!(own.data.iter().any(|value| value.is_nan()));
+    for (driver, name, options) in [
+        ("netCDF", "scene.nc", &["FORMAT=NC4", "COMPRESS=DEFLATE"][..]),
+        ("netCDF", "classic.nc", &["FORMAT=NC"]),
+        ("netCDF", "offsets.nc", &["FORMAT=NC2"]),
+        ("Zarr", "scene.zarr", &[]),
+        ("Zarr", "chunks.zarr", &["COMPRESS=ZLIB", "BLOCKSIZE=16,32"]),
+        ("Zarr", "folders.zarr", &["BLOCKSIZE=16,32", "DIM_SEPARATOR=/"]),
+        ("ENVI", "scene.img", &[]),
+    ] {
         if !reads(driver) {
             continue;
         }
+        println!("{name}");
         let other = read(&copy(&tiff, driver, name, options));
         same(&own, &other);
         assert_eq!(placed(&own), placed(&other), "{driver}");
@@ -110,23 +118,100 @@ fn netcdf_hdf5_and_envi_are_the_geotiff_that_they_were_made_of() {
     }
 }
 
+/// What GDAL may read wrongly of HDF4 is refused: signed bytes, bands along a guessed dimension, a scale that is applied.
 #[test]
-fn a_data_set_of_jpeg_2000_is_that_of_the_geotiffs() {
-    if !reads("JP2OpenJPEG") {
+fn hdf4_is_the_geotiff_that_it_was_made_of_or_refused() {
+    if !reads("HDF4Image") {
         return;
     }
+    let folder = tempfile::tempdir().unwrap();
+    let tiff = folder.path().join("scene.tif");
+    for made in [Made::U16, Made::I16, Made::I32, Made::F32] {
+        image(&tiff, "GTiff", &Settings { made, ..Settings::default() });
+        let (own, other) = (read(&tiff), read(&copy(&tiff, "HDF4Image", "scene.hdf", &["RANK=2"])));
+        same(&own, &other);
+        assert_eq!(placed(&own), placed(&other), "{made:?}");
+        assert!(own.grid().compared(&other.grid()).is_ok(), "{made:?}");
+    }
+    image(&tiff, "GTiff", &Settings::default());
+    let said = refusal(&copy(&tiff, "HDF4Image", "bytes.hdf", &["RANK=2"]));
+    assert!(said.contains("bytes.hdf") && said.contains("whether they are signed"), "{said}");
+    image(&tiff, "GTiff", &Settings { made: Made::U16, bands: 3, ..Settings::default() });
+    let said = refusal(&copy(&tiff, "HDF4Image", "bands.hdf", &["RANK=3"]));
+    assert!(said.contains("must have one band, found `3`"), "{said}");
+}
+
+/// A chunk that is not there is missing pixels or an error, and never other numbers.
+#[test]
+fn a_zarr_folder_has_all_its_chunks_and_no_links() {
+    if !reads("Zarr") || !reads("VRT") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let tiff = folder.path().join("scene.tif");
+    let zarr = |name: &str, nodata| {
+        image(&tiff, "GTiff", &Settings { made: Made::U16, nodata, ..Settings::default() });
+        copy(&tiff, "Zarr", name, &["BLOCKSIZE=16,32"])
+    };
+    let marked = zarr("marked.zarr", Some(9.0));
+    let own = read(&tiff);
+    fs::remove_file(marked.join("marked/1.1")).unwrap();
+    let found = read(&marked);
+    for (at, (own, found)) in own.data.iter().zip(&found.data).enumerate() {
+        let [column, row] = [at % SIZE[0], at / SIZE[0]];
+        let lost = (32..64).contains(&column) && (16..32).contains(&row);
+        assert!(if lost { found.is_nan() } else { own.to_bits() == found.to_bits() }, "{column}, {row}");
+    }
+    let plain = zarr("plain.zarr", None);
+    let chunk = plain.join("plain/1.1");
+    let bytes = fs::read(&chunk).unwrap();
+    fs::write(&chunk, &bytes[..bytes.len() - 2]).unwrap();
+    assert!(refusal(&plain).contains("plain.zarr"), "{}", refusal(&plain));
+    fs::remove_file(&chunk).unwrap();
+    let said = refusal(&plain);
+    assert!(said.contains("plain.zarr") && said.contains("its chunk `1.1` is not there"), "{said}");
+    let outside = folder.path().join("outside");
+    fs::write(&outside, &bytes).unwrap();
+    std::os::unix::fs::symlink(&outside, &chunk).unwrap();
+    assert!(refusal(&plain).contains("found a link"), "{}", refusal(&plain));
+    fs::remove_file(&chunk).unwrap();
+    fs::write(&chunk, &bytes).unwrap();
+    same(&read(&tiff), &read(&plain));
+    // Metadata that says other things than the arrays do.
+    let consolidated = plain.join(".zmetadata");
+    let text = fs::read_to_string(&consolidated).unwrap();
+    fs::write(&consolidated, text.replace("\"<u2\"", "\"<i2\"")).unwrap();
+    assert!(refusal(&plain).contains("`.zmetadata`"), "{}", refusal(&plain));
+    // Of several, a VRT beside it names one.
+    image(&tiff, "GTiff", &Settings { made: Made::U16, bands: 2, ..Settings::default() });
+    let both = copy(&tiff, "Zarr", "both.zarr", &[]);
+    let said = refusal(&both);
+    assert!(said.contains("found `4`") && said.contains(":/Band2") && said.contains("-of VRT"), "{said}");
+    let vrt = folder.path().join("two.vrt");
+    let name = |array: &str| format!("ZARR:\"{}\":{array}", both.canonicalize().unwrap().display());
+    fs::write(&vrt, placed_by_vrt(&name("/Band2"), false, "UInt16", "")).unwrap();
+    assert_eq!(read(&vrt).data, read(&tiff).band(1));
+    fs::remove_file(both.join("Band1/0.0")).unwrap();
+    assert!(refusal(&vrt).contains("`0.0` is not there"), "{}", refusal(&vrt));
+}
+
+#[test]
+fn data_sets_of_jpeg_2000_and_of_zarr_are_those_of_the_geotiffs() {
+    let made_by = |driver| if reads(driver) { Some(driver) } else { None };
     const CONFIG: &str = "task = \"classification\"\nbands = [\"red\"]\nclasses = [\"a\", \"b\"]\nnodata = 3\n\
                           max_corrupt_share = 0.0\n[layout]\nkind = \"folders\"\nroot = \".\"\n";
-    let samples = |jp2: bool| {
+    let samples = |other: Option<&str>| {
         let folder = tempfile::tempdir().unwrap();
         for class in ["a", "b"] {
             fs::create_dir(folder.path().join(class)).unwrap();
             let tiff = folder.path().join(class).join("one.tif");
             image(&tiff, "GTiff", &Settings { made: Made::U16, ..Settings::default() });
-            if jp2 {
-                copy(&tiff, "JP2OpenJPEG", "one.jp2", &["REVERSIBLE=YES", "QUALITY=100"]);
-                fs::remove_file(&tiff).unwrap();
+            match other {
+                Some("Zarr") => drop(copy(&tiff, "Zarr", "one.zarr", &["BLOCKSIZE=16,32"])),
+                Some(driver) => drop(copy(&tiff, driver, "one.jp2", &["REVERSIBLE=YES", "QUALITY=100"])),
+                None => continue,
             }
+            fs::remove_file(&tiff).unwrap();
         }
         fs::write(folder.path().join("dataset.toml"), CONFIG).unwrap();
         let dataset = Dataset::open(folder.path(), &Limits::default()).unwrap();
@@ -140,10 +225,12 @@ fn a_data_set_of_jpeg_2000_is_that_of_the_geotiffs() {
         }
         values
     };
-    let own = samples(false);
+    let own = samples(None);
     assert_eq!(own.len(), 2);
     assert!(own[0].iter().any(|bits| f32::from_bits(*bits).is_nan()), "the data set's nodata is there");
-    assert_eq!(own, samples(true));
+    for driver in ["JP2OpenJPEG", "Zarr"].into_iter().filter_map(made_by) {
+        assert_eq!(own, samples(Some(driver)), "{driver}");
+    }
 }
 
 #[test]
@@ -158,6 +245,9 @@ fn a_file_that_was_cut_short_is_refused() {
             &["REVERSIBLE=YES", "QUALITY=100", "BLOCKXSIZE=64", "BLOCKYSIZE=64"][..],
         ),
         ("netCDF", "scene.nc", &["FORMAT=NC4"]),
+        ("netCDF", "classic.nc", &["FORMAT=NC"]),
+        ("netCDF", "offsets.nc", &["FORMAT=NC2"]),
+        ("HDF4Image", "scene.hdf", &["RANK=2"]),
         ("ENVI", "scene.img", &[]),
     ] {
         if !reads(driver) {
@@ -178,11 +268,10 @@ fn what_no_build_reads_is_refused_with_a_remedy() {
     let folder = tempfile::tempdir().unwrap();
     let tiff = folder.path().join("scene.tif");
     image(&tiff, "GTiff", &Settings { made: Made::F32, ..Settings::default() });
-    if reads("netCDF") {
-        let classic = copy(&tiff, "netCDF", "scene.nc", &["FORMAT=NC"]);
-        let said = refusal(&classic);
-        assert!(said.contains("netCDF classic") && said.contains("gdal_translate"), "{said}");
-    }
+    let product = folder.path().join("S2B_MSIL1C.SAFE");
+    fs::create_dir(&product).unwrap();
+    let said = refusal(&product);
+    assert!(said.contains("Sentinel-2 SAFE") && said.contains("gdalbuildvrt -separate"), "{said}");
     // A GeoTIFF that this crate refuses is not given to GDAL, which would read it.
     let bytes = fs::read(&tiff).unwrap();
     fs::write(&tiff, &bytes[..bytes.len() - 8]).unwrap();
@@ -201,28 +290,44 @@ fn of_several_images_in_a_file_a_vrt_names_one() {
     let said = refusal(&both);
     assert!(said.contains("found `2`") && said.contains("Band2") && said.contains("-of VRT"), "{said}");
     let vrt = folder.path().join("two.vrt");
-    let place = |name: &str| {
-        let [width, height] = SIZE;
-        let rect = format!("xOff=\"0\" yOff=\"0\" xSize=\"{width}\" ySize=\"{height}\"");
-        format!(
-            "<VRTDataset rasterXSize=\"{width}\" rasterYSize=\"{height}\"><VRTRasterBand dataType=\"Float32\" band=\"1\">\
-             <SimpleSource><SourceFilename relativeToVRT=\"1\">{name}</SourceFilename><SourceBand>1</SourceBand>\
-             <SrcRect {rect} /><DstRect {rect} /></SimpleSource></VRTRasterBand></VRTDataset>"
-        )
-    };
+    let place =
+        |name: &str| placed_by_vrt(name, true, "Float32", "<NoDataValue>9.969209968386869e+36</NoDataValue>");
+    for options in [["FORMAT=NC4"], ["FORMAT=NC"]] {
+        copy(&tiff, "netCDF", "scene.nc", &options);
+        fs::write(&vrt, place("NETCDF:\"scene.nc\":Band2")).unwrap();
+        assert_eq!(read(&vrt).data, read(&tiff).band(1));
+        // The variable declares a value of missing pixels.
+        fs::write(&vrt, placed_by_vrt("NETCDF:\"scene.nc\":Band2", true, "Float32", "")).unwrap();
+        assert!(refusal(&vrt).contains("marks missing pixels, and the VRT does not"), "{}", refusal(&vrt));
+    }
+    let classic = fs::read(&both).unwrap();
+    fs::write(&both, &classic[..classic.len() - 40]).unwrap();
     fs::write(&vrt, place("NETCDF:\"scene.nc\":Band2")).unwrap();
-    let own = read(&tiff);
-    // The variable declares a value of missing pixels, and the VRT names none: no pixel here has it.
-    assert_eq!(read(&vrt).data, own.band(1));
+    assert!(refusal(&vrt).contains("it is cut short"), "{}", refusal(&vrt));
     for (name, part) in [
         ("NETCDF:\"/etc/passwd\":Band2", "must name files in its folder"),
-        ("NETCDF:\"scene.tif\":Band2", "netCDF-4 or HDF5"),
+        ("NETCDF:\"scene.tif\":Band2", "netCDF, HDF4, HDF5 or Zarr"),
         ("HDF5:scene.nc", "the name of an image"),
+        ("NETCDF:\"scene.nc\":a\"b", "must name files in its folder"),
+        ("ZARR:\"scene.nc\":Band2", "netCDF, HDF4, HDF5 or Zarr"),
+        ("HDF4_SDS:UNKNOWN:\"../scene.hdf\":0", "scene.hdf"),
     ] {
         fs::write(&vrt, place(name)).unwrap();
         let said = refusal(&vrt);
         assert!(said.contains(part), "{name}: {said}");
     }
+}
+
+/// A VRT of one band that is a whole image of this name.
+fn placed_by_vrt(name: &str, relative: bool, numbers: &str, nodata: &str) -> String {
+    let [width, height] = SIZE;
+    let relative = u8::from(relative);
+    let rect = format!("xOff=\"0\" yOff=\"0\" xSize=\"{width}\" ySize=\"{height}\"");
+    format!(
+        "<VRTDataset rasterXSize=\"{width}\" rasterYSize=\"{height}\"><VRTRasterBand dataType=\"{numbers}\" band=\"1\">\
+         {nodata}<SimpleSource><SourceFilename relativeToVRT=\"{relative}\">{name}</SourceFilename>\
+         <SourceBand>1</SourceBand><SrcRect {rect} /><DstRect {rect} /></SimpleSource></VRTRasterBand></VRTDataset>"
+    )
 }
 
 /// A VRT can name any file and address, compute, and resample.

@@ -7,6 +7,7 @@ use super::{Dataset, Item, Label};
 use crate::config::{BAND, CLASS, Layout, OneOrMany, Parts, Pattern, SplitBy, one_for_all};
 use crate::error::DataError;
 use crate::files::images_below;
+use crate::gdal_file::is_image_folder;
 use crate::split::Split;
 
 /// The files of a sample that the first pattern has found, and how the path names the band of each.
@@ -145,7 +146,7 @@ impl Dataset {
 fn existing(root: &Path, pattern: &Pattern, parts: &Parts, beside: &Path) -> Result<PathBuf, DataError> {
     let path = pattern.filled(parts).map(|name| root.join(name));
     match path {
-        Some(path) if path.is_file() => Ok(path),
+        Some(path) if path.is_file() || is_image_folder(&path) => Ok(path),
         Some(path) => Err(DataError::file(
             beside,
             format!("there must be a file {} for it, found none", path.display()),

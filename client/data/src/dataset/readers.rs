@@ -8,6 +8,7 @@ use eosfed_common::model::Task;
 
 use super::grids::Header;
 use crate::error::DataError;
+use crate::gdal_file::FileKind;
 use crate::geotiff::{BaselineOffset, Numbers, Role};
 use crate::image_file::ImageFile;
 use crate::raster::{Limits, Raster};
@@ -55,10 +56,11 @@ impl WindowReader {
         numbers: Numbers,
         files: usize,
     ) -> Result<Self, DataError> {
-        match ImageFile::with_windows(Role::Image, path, limits, numbers.clone())? {
-            Some(file) => Ok(Self::windows(file, files)),
-            None => Self::whole(path, read_raster(path, limits)?, &numbers),
+        let kind = FileKind::of(path)?;
+        if !kind.has_windows() {
+            return Self::whole(path, read_raster(path, limits)?, &numbers);
         }
+        Ok(Self::windows(ImageFile::of_kind(kind, Role::Image, path, limits, numbers)?, files))
     }
 
     /// Opens a mask or target raster.
@@ -73,10 +75,11 @@ impl WindowReader {
         if task == Task::Regression {
             return Self::open(path, limits, numbers, files);
         }
-        match ImageFile::with_windows(Role::Labels, path, limits, numbers.clone())? {
-            Some(file) => Ok(Self::windows(file, files)),
-            None => Self::whole(path, read_labels(path, limits)?, &numbers),
+        let kind = FileKind::of(path)?;
+        if !kind.has_windows() {
+            return Self::whole(path, read_labels(path, limits)?, &numbers);
         }
+        Ok(Self::windows(ImageFile::of_kind(kind, Role::Labels, path, limits, numbers)?, files))
     }
 
     fn windows(mut file: ImageFile, files: usize) -> Self {

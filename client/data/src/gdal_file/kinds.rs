@@ -31,7 +31,11 @@ pub(crate) enum GdalKind {
     NetCdfClassic,
     Hdf5,
     Hdf4,
+    /// A folder.
+    Zarr,
     Envi,
+    /// The metadata or the folder of a Sentinel-2 product.
+    Safe,
 }
 
 /// What is known of a kind.
@@ -56,7 +60,7 @@ const fn fact(
     KindFact { kind, name, drivers, endings, note }
 }
 
-pub(super) const KINDS: [KindFact; 7] = [
+pub(super) const KINDS: [KindFact; 9] = [
     fact(
         GdalKind::Jpeg2000,
         "JPEG 2000",
@@ -81,9 +85,9 @@ pub(super) const KINDS: [KindFact; 7] = [
     fact(
         GdalKind::NetCdfClassic,
         "netCDF classic",
-        &[],
-        &[],
-        "the format does not show that a file was cut short",
+        &["netCDF"],
+        &["nc"],
+        "also with offsets or data of 64 bits; with one variable; of several, a VRT beside the file names one",
     ),
     fact(
         GdalKind::Hdf5,
@@ -92,13 +96,34 @@ pub(super) const KINDS: [KindFact; 7] = [
         &["h5", "he5", "hdf5"],
         "with one image; of several, a VRT beside the file names one",
     ),
-    fact(GdalKind::Hdf4, "HDF4", &[], &[], "it is not known that it is read rightly"),
+    fact(
+        GdalKind::Hdf4,
+        "HDF4",
+        &["HDF4", "HDF4Image"],
+        &["hdf", "hdf4"],
+        "with one image of one band, no bytes; of several, a VRT beside the file names one; its scale is not applied",
+    ),
+    fact(
+        GdalKind::Zarr,
+        "Zarr",
+        &["Zarr"],
+        &["zarr"],
+        "a folder of version 2 on the disk, with one image; of several, a VRT beside the folder names one",
+    ),
     fact(
         GdalKind::Envi,
         "ENVI",
         &["ENVI"],
         &["img", "bsq", "bil", "bip"],
         "with its header (`.hdr`) beside it, not compressed",
+    ),
+    fact(
+        GdalKind::Safe,
+        "Sentinel-2 SAFE",
+        &[],
+        &[],
+        "its bands have several sizes of pixels; name its JPEG 2000 files (`…_B02_10m.jp2`), one by one or in a VRT \
+         (`gdalbuildvrt -separate`)",
     ),
 ];
 
@@ -109,6 +134,8 @@ const HDF5: &[u8] = b"\x89HDF\r\n\x1a\n";
 const HDF4: &[u8] = b"\x0e\x03\x13\x01";
 const NETCDF_CLASSIC: &[u8] = b"CDF";
 const VRT: &[u8] = b"<VRTDataset";
+/// In the first element of a product's metadata, `Level-2A_User_Product`.
+const SAFE: &[u8] = b"_User_Product";
 const ENVI_HEADER: &[u8] = b"ENVI";
 /// Bytes in which a kind is looked for; XML may begin with a declaration.
 const HEAD: u64 = 512;
@@ -119,12 +146,20 @@ impl FileKind {
     /// # Errors
     /// If the file cannot be read.
     pub(crate) fn of(path: &Path) -> Result<Self, DataError> {
+        if let Some(kind) = GdalKind::of_folder(path) {
+            return Ok(Self::Gdal(kind));
+        }
         let head = beginning(path, open_regular(path)?)?;
         let said = image::guess_format(&head).ok();
         let own = said.and_then(Self::own);
         let gdals = || GdalKind::of(path, &head).map(Self::Gdal);
         let named = || ImageFormat::from_path(path).ok().filter(|_| said.is_none()).and_then(Self::own);
         Ok(own.or_else(gdals).or_else(named).unwrap_or(Self::Unknown))
+    }
+
+    /// Whether windows of such a file are read.
+    pub(crate) const fn has_windows(self) -> bool {
+        matches!(self, Self::GeoTiff | Self::Gdal(_))
     }
 
     /// What this crate decodes itself.
@@ -139,10 +174,23 @@ impl FileKind {
 }
 
 impl GdalKind {
+    /// The kind of a folder that is one image; `None` for files and for other folders.
+    fn of_folder(path: &Path) -> Option<Self> {
+        let kind = if has_ending(path, Self::Zarr.fact().endings) {
+            Self::Zarr
+        } else if has_ending(path, &["safe"]) {
+            Self::Safe
+        } else {
+            return None;
+        };
+        path.is_dir().then_some(kind)
+    }
+
     /// The kind of a file that begins so; an ENVI file has no first bytes of its own and is known by its ending and its
     /// header. `None` for all others.
     fn of(path: &Path, head: &[u8]) -> Option<Self> {
         let begins = |with: &[u8]| head.starts_with(with);
+        let has = |part: &[u8]| head.windows(part.len()).any(|found| found == part);
         if begins(JP2) || begins(JPEG_2000_STREAM) {
             Some(Self::Jpeg2000)
         } else if begins(HDF5) {
@@ -151,8 +199,10 @@ impl GdalKind {
             Some(Self::NetCdfClassic)
         } else if begins(HDF4) {
             Some(Self::Hdf4)
-        } else if head.windows(VRT.len()).any(|part| part == VRT) {
+        } else if has(VRT) {
             Some(Self::Vrt)
+        } else if has(SAFE) {
+            Some(Self::Safe)
         } else if has_ending(path, Self::Envi.fact().endings) && envi_header(path).is_some() {
             Some(Self::Envi)
         } else {
@@ -191,6 +241,11 @@ fn has_ending(path: &Path, endings: &[&str]) -> bool {
 /// Whether a file has the ending of an image that this build reads through GDAL.
 pub(crate) fn has_gdal_ending(path: &Path) -> bool {
     cfg!(feature = "gdal") && has_known_ending(path)
+}
+
+/// Whether a path is a folder that is one image.
+pub(crate) fn is_image_folder(path: &Path) -> bool {
+    GdalKind::of_folder(path) == Some(GdalKind::Zarr)
 }
 
 /// Whether a file has the ending of an image that a build with GDAL reads.
@@ -238,6 +293,15 @@ mod tests {
         assert_eq!(of("a.img", b"II*\0"), None, "a TIFF is read by this crate, whatever lies beside it");
         assert_eq!(of("a.txt", b"numbers"), None);
         assert_eq!(of("empty.jp2", b""), None);
+        assert_eq!(of("m.xml", b"<?xml?><n1:Level-2A_User_Product xmlns:n1=\"x\">"), Some(GdalKind::Safe));
+        assert_eq!(of("a.zarr", b"numbers"), None, "a file");
+        for (name, kind) in [("b.zarr", GdalKind::Zarr), ("S2A_MSIL2A.SAFE", GdalKind::Safe)] {
+            let path = folder.path().join(name);
+            std::fs::create_dir(&path).unwrap();
+            assert_eq!(FileKind::of(&path).unwrap(), FileKind::Gdal(kind));
+            assert_eq!(is_image_folder(&path), kind == GdalKind::Zarr);
+        }
+        assert!(FileKind::of(folder.path()).is_err(), "any other folder");
         assert_eq!(of("short.jp2", &JP2[..11]), None);
         assert!(FileKind::of(&folder.path().join("none.jp2")).is_err());
     }

@@ -1,8 +1,11 @@
-//! Files that GDAL reads and this crate does not decode itself: JPEG 2000, VRT, netCDF, HDF5 and ENVI. A build with the
-//! feature `gdal` reads them; any other build refuses them by name.
+//! Files that GDAL reads and this crate does not decode itself: JPEG 2000, VRT, netCDF, HDF4, HDF5, Zarr and ENVI. A build
+//! with the feature `gdal` reads them; any other build refuses them by name.
 //!
 //! A GeoTIFF, PNG or JPEG file is never given to GDAL, also where it is refused: each of them has one reader.
 
+mod classic;
+mod guard;
+mod hdf4;
 mod kinds;
 #[cfg(feature = "gdal")]
 mod library;
@@ -12,8 +15,8 @@ mod numbers;
 mod opened;
 #[cfg(feature = "gdal")]
 mod reference;
-#[cfg(feature = "gdal")]
 mod vrt;
+mod zarr;
 
 use std::path::{Path, PathBuf};
 
@@ -22,7 +25,7 @@ use serde::Serialize;
 
 use crate::error::DataError;
 use crate::geotiff::{REWRITE, conversion};
-pub(crate) use kinds::{FileKind, GdalKind, has_gdal_ending, has_known_ending};
+pub(crate) use kinds::{FileKind, GdalKind, has_gdal_ending, has_known_ending, is_image_folder};
 use kinds::{KINDS, KindFact};
 #[cfg(feature = "gdal")]
 pub(crate) use opened::GdalFile;
@@ -53,7 +56,7 @@ pub(crate) fn gdal_formats() -> Vec<GdalFormat> {
     let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
     let format = |fact: &KindFact| {
         let refused = fact.drivers.is_empty();
-        let lacking = lacking(fact);
+        let lacking = lacking(fact.drivers);
         GdalFormat {
             name: fact.name.to_owned(),
             drivers: owned(fact.drivers),
@@ -76,11 +79,11 @@ pub(crate) fn gdal_version() -> Option<String> {
 }
 
 /// What a build that reads a kind has, and this one has not: `with …`. `None` if nothing lacks, or if no build reads it.
-fn lacking(fact: &KindFact) -> Option<String> {
+fn lacking(drivers: &[&str]) -> Option<String> {
     #[cfg(feature = "gdal")]
-    let lacking = fact.drivers.iter().find_map(|driver| library::lacking(driver));
+    let lacking = drivers.iter().find_map(|driver| library::lacking(driver));
     #[cfg(not(feature = "gdal"))]
-    let lacking = (!fact.drivers.is_empty()).then(|| format!("with {BUILD}"));
+    let lacking = (!drivers.is_empty()).then(|| format!("with {BUILD}"));
     lacking
 }
 
@@ -92,7 +95,7 @@ impl GdalKind {
     #[cfg(feature = "gdal")]
     fn check_read(self, path: &Path) -> Result<(), DataError> {
         let fact = self.fact();
-        let read = !fact.drivers.is_empty() && lacking(fact).is_none();
+        let read = !fact.drivers.is_empty() && lacking(fact.drivers).is_none();
         if read { Ok(()) } else { Err(self.refused(path)) }
     }
 
@@ -101,11 +104,27 @@ impl GdalKind {
         let fact = self.fact();
         let name = fact.name;
         let remedy = conversion(REWRITE, path);
-        let sentence = match lacking(fact) {
+        let sentence = match lacking(fact.drivers) {
             Some(lacking) => format!("its kind, {name}, is read {lacking}; use one, or {remedy}"),
             None => format!("its kind, {name}, is not read: {}; {remedy}", fact.note),
         };
         DataError::file(path, sentence)
+    }
+}
+
+/// Checks what this crate decides itself about a file before GDAL opens it; a build without GDAL decides the same. Gives
+/// the files that it names, for a VRT.
+///
+/// # Errors
+/// If it is of none of these kinds, was cut short, leads elsewhere, or says what is not read.
+pub fn check_before_gdal(path: &Path) -> Result<Vec<PathBuf>, DataError> {
+    match FileKind::of(path)? {
+        FileKind::Gdal(GdalKind::Vrt) => {
+            let sources = vrt::sources(path)?;
+            Ok(sources.into_iter().map(|(_, source)| source.place().to_owned()).collect())
+        }
+        FileKind::Gdal(kind) => guard::check(kind, path).map(|()| Vec::new()),
+        _ => Err(DataError::file(path, "must be of a kind that GDAL reads, found another")),
     }
 }
 
@@ -115,13 +134,10 @@ pub(crate) fn parts(path: &Path) -> Vec<PathBuf> {
     if !has_gdal_ending(path) {
         return Vec::new();
     }
-    #[cfg(feature = "gdal")]
-    let parts = match FileKind::of(path) {
+    match FileKind::of(path) {
         Ok(FileKind::Gdal(GdalKind::Vrt)) => vrt::parts(path),
+        Ok(FileKind::Gdal(GdalKind::Zarr)) => zarr::parts(path),
         Ok(FileKind::Gdal(GdalKind::Envi)) => kinds::envi_header(path).into_iter().collect(),
         _ => Vec::new(),
-    };
-    #[cfg(not(feature = "gdal"))]
-    let parts = Vec::new();
-    parts
+    }
 }

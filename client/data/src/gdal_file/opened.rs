@@ -9,13 +9,14 @@ use gdal::{Dataset, DatasetOptions, GdalOpenFlags, Metadata as _};
 use super::kinds::{FileKind, GdalKind};
 use super::library::{call, call_for_pixels, prepare};
 use super::numbers::{BandNumbers, read};
-use super::{reference, vrt};
+use super::vrt::Source;
+use super::{guard, reference, vrt};
 use crate::bandcheck::Scaling;
 use crate::error::DataError;
 use crate::georeference::GeoReference;
 use crate::geotiff::{
-    BandName, Baseline, Complex, GREY, GeoTiff, INDICES, Metadata, Nodata, Numbers, REWRITE, Refused, Role,
-    Rows, check_beside, hide, unheld,
+    BandName, Baseline, Complex, FileScaling, GREY, GeoTiff, INDICES, Metadata, Nodata, Numbers, REWRITE,
+    Refused, Role, Rows, check_beside, hide, unheld,
 };
 use crate::raster::Limits;
 
@@ -63,16 +64,44 @@ impl GdalFile {
         numbers: Numbers,
     ) -> Result<Self, DataError> {
         let fail = |reason: String| DataError::file(path, reason);
-        let refuse = |refused: Refused| DataError::file(path, refused.about(path));
         kind.check_read(path)?;
         check_beside(path)?;
-        prepare().map_err(fail)?;
-        let place = place(path)?;
+        let place = guard::place(path)?;
+        guard::check(kind, &place)?;
         let marked = match kind {
-            GdalKind::Vrt => vrt::check(&place, |kind, path| marks_missing(kind, role, path, limits))?,
+            GdalKind::Vrt => {
+                vrt::check(&place, |kind, source| marks_missing(kind, role, source, limits, &numbers))?
+            }
             _ => None,
         };
-        let dataset = open(kind, &place).map_err(fail)?;
+        let file = Self::named(kind, role, &place, path, limits, numbers)?;
+        let unmarked =
+            !file.bands.iter().any(|band| band.masked) && file.bands.iter().any(|band| band.nodata.is_none());
+        if let Some(marked) = marked.filter(|_| unmarked) {
+            return Err(fail(format!(
+                "`{}` marks missing pixels, and the VRT does not; write it anew with `gdalbuildvrt`",
+                marked.display()
+            )));
+        }
+        if kind == GdalKind::Envi {
+            file.check_length(&place).map_err(fail)?;
+        }
+        Ok(file)
+    }
+
+    /// Opens what has this name for the library. Sentences call it `path`.
+    fn named(
+        kind: GdalKind,
+        role: Role,
+        name: &Path,
+        path: &Path,
+        limits: &Limits,
+        numbers: Numbers,
+    ) -> Result<Self, DataError> {
+        let fail = |reason: String| DataError::file(path, reason);
+        let refuse = |refused: Refused| DataError::file(path, refused.about(path));
+        prepare().map_err(fail)?;
+        let dataset = open(kind, name).map_err(fail)?;
         let count = dataset.raster_count();
         if count == 0 {
             return Err(fail(several(&dataset)));
@@ -89,26 +118,19 @@ impl GdalFile {
             block = [block[0].max(across), block[1].max(down)];
             bands.push(Band::of(number, &band, role).map_err(refuse)?);
             metadata.scaling.push(scaling(&band).map_err(fail)?);
-            metadata.names.push(name(&band, &dataset));
+            metadata.names.push(band_name(&band, &dataset));
         }
         let together = if kind == GdalKind::Jpeg2000 { narrow(count) } else { 1 };
         let bytes = bands.iter().map(|band| band.numbers.kind().bytes().max(4)).max().unwrap_or(4);
         limits.check_chunk(path, block.map(narrow), together, bytes as u64)?;
-        if kind == GdalKind::Envi {
-            check_length(&dataset, &place, [width, height], &bands).map_err(fail)?;
+        if kind == GdalKind::Hdf4 {
+            check_hdf4(&bands, &metadata.scaling, numbers.file_scaling).map_err(refuse)?;
         }
         let masked = bands.iter().any(|band| band.masked);
         if masked && bands.iter().any(|band| band.nodata.is_some()) {
             let reason = "its bands must have a mask or a value of missing pixels, found both, and it is unclear which of them \
                           counts";
             return Err(fail(reason.to_owned()));
-        }
-        let unmarked = !masked && bands.iter().any(|band| band.nodata.is_none());
-        if let Some(marked) = marked.filter(|_| unmarked) {
-            return Err(fail(format!(
-                "`{}` marks missing pixels, and the VRT does not; write it anew with `gdalbuildvrt`",
-                marked.display()
-            )));
         }
         metadata.drop_unsaid();
         let scaling = numbers.scaling_of_file(&metadata, count, path)?;
@@ -127,6 +149,35 @@ impl GdalFile {
             names: metadata.names,
             numbers,
         })
+    }
+
+    /// Refuses an ENVI file that ends before its last pixel, of which the library reads zeros.
+    fn check_length(&self, place: &Path) -> Result<(), String> {
+        let dataset = self.dataset.lock().unwrap_or_else(PoisonError::into_inner);
+        let item = |key: &str| dataset.metadata_item(key, "ENVI").unwrap_or_default();
+        let compressed = item("file_compression");
+        if !matches!(compressed.trim(), "" | "0") {
+            return Err(format!(
+                "an ENVI file must not be compressed, found file compression `{}`",
+                compressed.escape_debug()
+            ));
+        }
+        let offset = item("header_offset");
+        let offset: u64 = match offset.trim() {
+            "" => 0,
+            text => text.parse().map_err(|_| {
+                format!("header offset must be a whole number, found `{}`", offset.escape_debug())
+            })?,
+        };
+        let pixel: usize = self.bands.iter().map(|band| band.numbers.kind().bytes()).sum();
+        let needed = offset.saturating_add((self.size[0] as u64) * (self.size[1] as u64) * pixel as u64);
+        let found = place.metadata().map_err(|error| error.to_string())?.len();
+        if found < needed {
+            return Err(format!(
+                "by its header it must have {needed} bytes, found `{found}`; it is cut short"
+            ));
+        }
+        Ok(())
     }
 
     pub(crate) const fn width(&self) -> usize {
@@ -269,23 +320,53 @@ impl Band {
     }
 }
 
-/// The file itself, wherever links lead: the library would take some other names for addresses.
-fn place(path: &Path) -> Result<PathBuf, DataError> {
-    let place = path.canonicalize().map_err(|error| DataError::file(path, error))?;
-    if place.starts_with("/vsi") || place.as_os_str().as_encoded_bytes().starts_with(b"/vsi") {
-        let reason = "must not begin with `/vsi`, which GDAL takes for a file system of its own; move it";
-        return Err(DataError::file(path, reason));
+/// Whether a file that a VRT names says of pixels that they have no data. It must be one that is read, without a scale. What is
+/// stated of one of several images in a file, the VRT states again.
+fn marks_missing(
+    kind: FileKind,
+    role: Role,
+    source: &Source,
+    limits: &Limits,
+    of_vrt: &Numbers,
+) -> Result<bool, DataError> {
+    match (kind, source) {
+        (FileKind::Gdal(kind), Source::Inside { place, name, .. }) => {
+            let applied = kind == GdalKind::Hdf4 && of_vrt.file_scaling == Some(FileScaling::Apply);
+            let file_scaling = Some(if applied { FileScaling::Apply } else { FileScaling::Ignore });
+            let numbers = Numbers { file_scaling, ..Numbers::default() };
+            Ok(GdalFile::named(kind, role, Path::new(name), place, limits, numbers)?.marks_missing())
+        }
+        (FileKind::Gdal(kind), Source::Whole(place)) => {
+            Ok(GdalFile::open(kind, role, place, limits, Numbers::default())?.marks_missing())
+        }
+        (_, source) => {
+            Ok(GeoTiff::open_as(role, source.place(), limits, Numbers::default())?.marks_missing())
+        }
     }
-    Ok(place)
 }
 
-/// Whether a file that a VRT names says of pixels that they have no data. It must be one that is read, without a scale.
-fn marks_missing(kind: FileKind, role: Role, path: &Path, limits: &Limits) -> Result<bool, DataError> {
-    let numbers = Numbers::default();
-    match kind {
-        FileKind::Gdal(kind) => Ok(GdalFile::open(kind, role, path, limits, numbers)?.marks_missing()),
-        _ => Ok(GeoTiff::open_as(role, path, limits, numbers)?.marks_missing()),
+/// Refuses what the library may read wrongly of HDF4: it takes signed bytes for unsigned ones, guesses which of three
+/// dimensions is that of the bands, and multiplies by a scale by which some producers divide.
+fn check_hdf4(bands: &[Band], scaling: &[Scaling], applied: Option<FileScaling>) -> Result<(), Refused> {
+    let refuse = |sentence: &str, options| Err(Refused::new(sentence.to_owned(), options));
+    if bands.len() > 1 {
+        let found = bands.len();
+        let sentence = format!(
+            "an image of HDF4 must have one band, found `{found}`: which dimension they lie along is a guess"
+        );
+        return refuse(&sentence, "-b 1");
     }
+    if bands.iter().any(|band| matches!(band.numbers, BandNumbers::U8 | BandNumbers::SignedByte)) {
+        let sentence = "an image of HDF4 must have numbers of 16 bits or more, found bytes, of which GDAL does not say whether \
+                        they are signed (`ncdump -h` or `hdp dumpsds -h` says it; for unsigned ones, the command)";
+        return refuse(sentence, REWRITE);
+    }
+    if applied == Some(FileScaling::Apply) && scaling.iter().any(|scaling| *scaling != Scaling::default()) {
+        let sentence = "the scale of HDF4 must not be applied, since some producers multiply by it and others divide; write \
+                        `file_scaling = \"ignore\"` for the stored numbers, or scale them into a GeoTIFF";
+        return refuse(sentence, REWRITE);
+    }
+    Ok(())
 }
 
 fn open(kind: GdalKind, place: &Path) -> Result<Dataset, String> {
@@ -343,32 +424,6 @@ fn check_colours(number: usize, found: &ColorInterpretation, role: Role) -> Resu
     Err(Refused::new(sentence, options))
 }
 
-/// Refuses an ENVI file that ends before its last pixel, of which the library reads zeros.
-fn check_length(dataset: &Dataset, place: &Path, size: [usize; 2], bands: &[Band]) -> Result<(), String> {
-    let item = |key: &str| dataset.metadata_item(key, "ENVI").unwrap_or_default();
-    let compressed = item("file_compression");
-    if !matches!(compressed.trim(), "" | "0") {
-        return Err(format!(
-            "an ENVI file must not be compressed, found file compression `{}`",
-            compressed.escape_debug()
-        ));
-    }
-    let offset = item("header_offset");
-    let offset: u64 = match offset.trim() {
-        "" => 0,
-        text => text.parse().map_err(|_| {
-            format!("header offset must be a whole number, found `{}`", offset.escape_debug())
-        })?,
-    };
-    let pixel: usize = bands.iter().map(|band| band.numbers.kind().bytes()).sum();
-    let needed = offset.saturating_add((size[0] as u64) * (size[1] as u64) * pixel as u64);
-    let found = place.metadata().map_err(|error| error.to_string())?.len();
-    if found < needed {
-        return Err(format!("by its header it must have {needed} bytes, found `{found}`; it is cut short"));
-    }
-    Ok(())
-}
-
 fn baseline(dataset: &Dataset, path: &Path) -> Option<Baseline> {
     let item = dataset.metadata_item("PROCESSING_BASELINE", "");
     item.and_then(|text| Baseline::of_text(&text)).or_else(|| Baseline::of_name(path))
@@ -389,7 +444,7 @@ fn scaling(band: &RasterBand<'_>) -> Result<Scaling, String> {
     ))
 }
 
-fn name(band: &RasterBand<'_>, dataset: &Dataset) -> BandName {
+fn band_name(band: &RasterBand<'_>, dataset: &Dataset) -> BandName {
     let description = band.description().ok().filter(|text| !text.is_empty());
     let item = |key: &str| band.metadata_item(key, "");
     let central = band.metadata_item("CENTRAL_WAVELENGTH_UM", "IMAGERY");
@@ -413,4 +468,25 @@ fn stated_nodata(numbers: &Numbers, bands: &[Band], masked: bool) -> Result<Opti
         ));
     }
     stated.nodata(own, masked, bands.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_hdf4_bytes_bands_and_a_scale_that_is_applied_are_refused() {
+        let band = |numbers| Band { number: 1, numbers, nodata: None, masked: false };
+        let plain = [band(BandNumbers::I16)];
+        let scaled = [Scaling { scale: 10_000.0, offset: 0.0 }];
+        let said = |bands: &[Band], scaling: &[Scaling], applied| {
+            let refused = check_hdf4(bands, scaling, applied);
+            refused.map_or_else(|refused| refused.about(Path::new("a.hdf")), |()| String::new())
+        };
+        assert_eq!(said(&plain, &scaled, Some(FileScaling::Ignore)), "");
+        assert_eq!(said(&plain, &[Scaling::default()], Some(FileScaling::Apply)), "");
+        assert!(said(&plain, &scaled, Some(FileScaling::Apply)).contains("others divide"));
+        assert!(said(&[band(BandNumbers::U8)], &[], None).contains("whether they are signed"));
+        assert!(said(&[plain[0]; 2], &[], None).contains("must have one band, found `2`"));
+    }
 }

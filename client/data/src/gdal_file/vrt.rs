@@ -1,12 +1,14 @@
 //! VRT files: XML that names other files. GDAL would open any file and any address that it names, run code in it and
 //! resample, so all that a VRT says is looked at before.
 
+use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use roxmltree::{Document, Node};
 
-use super::kinds::{FileKind, GdalKind};
+use super::kinds::{FileKind, GdalKind, is_image_folder};
+use super::{guard, zarr};
 use crate::error::DataError;
 use crate::geotiff::parse_xml;
 use crate::open::{open_regular, stays_inside};
@@ -76,18 +78,39 @@ const ATTRIBUTES: [&str; 25] = [
     "c3",
     "c4",
 ];
-/// The beginnings of a name of one of several images in a file.
-const INSIDE: [&str; 2] = ["NETCDF:", "HDF5:"];
+/// The beginnings of a name of one of several images in a file, by which kind it is opened, and of which kinds the file is.
+const INSIDE: [(&str, GdalKind, &[GdalKind]); 5] = [
+    ("NETCDF:", GdalKind::NetCdf, &[GdalKind::NetCdf, GdalKind::NetCdfClassic, GdalKind::Hdf5]),
+    ("HDF5:", GdalKind::Hdf5, &[GdalKind::Hdf5, GdalKind::NetCdf]),
+    ("HDF4_SDS:UNKNOWN:", GdalKind::Hdf4, &[GdalKind::Hdf4]),
+    ("HDF4_EOS:EOS_GRID:", GdalKind::Hdf4, &[GdalKind::Hdf4]),
+    ("ZARR:", GdalKind::Zarr, &[GdalKind::Zarr]),
+];
 
 /// Checks a VRT and the files that it names. `marks_missing` opens one of them, and says whether it marks missing pixels.
 /// Gives a file that does.
 ///
 /// # Errors
 /// If it is no XML, says what is not allowed, or names a file that is not read.
+#[cfg(feature = "gdal")]
 pub(super) fn check(
     path: &Path,
-    marks_missing: impl Fn(FileKind, &Path) -> Result<bool, DataError>,
+    marks_missing: impl Fn(FileKind, &Source) -> Result<bool, DataError>,
 ) -> Result<Option<PathBuf>, DataError> {
+    let mut marked = None;
+    for (kind, source) in sources(path)? {
+        if marks_missing(kind, &source).map_err(|error| not_read(path, &error))? {
+            marked = Some(source.place().to_owned());
+        }
+    }
+    Ok(marked)
+}
+
+/// The files that a VRT names, with the kind by which each is opened, without opening one. All that the VRT says is allowed.
+///
+/// # Errors
+/// If it is no XML, says what is not allowed, or names a file elsewhere or of a kind that is not read.
+pub(super) fn sources(path: &Path) -> Result<Vec<(FileKind, Source)>, DataError> {
     let fail = |reason: String| DataError::file(path, reason);
     let text = text(path)?;
     let document = parse_xml(&text).map_err(|error| fail(format!("a VRT must be XML, found: {error}")))?;
@@ -98,36 +121,50 @@ pub(super) fn check(
             path.display()
         ))
     })?;
-    let mut marked = None;
-    for source in sources(&document, path).map_err(fail)? {
+    let mut found = Vec::new();
+    let mut checked = BTreeSet::new();
+    for source in named(&document, path).map_err(fail)? {
         let place = source.place();
         check_inside(path, place)?;
-        let about = |error: DataError| fail(format!("it names a file that is not read: {error}"));
-        let has_marks = match (FileKind::of(place).map_err(about)?, &source) {
+        let kind = match (FileKind::of(place).map_err(|error| not_read(path, &error))?, &source) {
             (FileKind::Gdal(GdalKind::Vrt), _) => {
                 let reason = format!("a VRT must not name another one, found `{}`", place.display());
                 return Err(fail(reason));
             }
-            (FileKind::Gdal(GdalKind::NetCdf | GdalKind::Hdf5), Source::Inside(_)) => false,
-            (_, Source::Inside(_)) => {
-                let reason = format!("`{}` must be netCDF-4 or HDF5 to hold several images", place.display());
+            (FileKind::Gdal(kind), Source::Inside { of, opened_as, .. }) if of.contains(&kind) => {
+                // Bands name the same files.
+                if checked.insert(place.to_owned()) {
+                    guard::check(kind, place).map_err(|error| not_read(path, &error))?;
+                }
+                FileKind::Gdal(*opened_as)
+            }
+            (_, Source::Inside { .. }) => {
+                let reason = format!(
+                    "`{}` must be netCDF, HDF4, HDF5 or Zarr, as the name of the image says, to hold several images",
+                    place.display()
+                );
                 return Err(fail(reason));
             }
-            (kind, Source::Whole(_)) => marks_missing(kind, place).map_err(about)?,
+            (kind, Source::Whole(_)) => kind,
         };
-        if has_marks {
-            marked = Some(place.to_owned());
-        }
+        found.push((kind, source));
     }
-    Ok(marked)
+    Ok(found)
+}
+
+fn not_read(path: &Path, error: &DataError) -> DataError {
+    DataError::file(path, format!("it names a file that is not read: {error}"))
 }
 
 /// The files that a VRT names, as far as they can be known.
 pub(super) fn parts(path: &Path) -> Vec<PathBuf> {
     let Ok(text) = text(path) else { return Vec::new() };
     let Ok(document) = parse_xml(&text) else { return Vec::new() };
-    let sources = sources(&document, path).unwrap_or_default();
-    sources.into_iter().map(|source| source.place().to_owned()).collect()
+    let sources = named(&document, path).unwrap_or_default();
+    let places: BTreeSet<&Path> = sources.iter().map(Source::place).collect();
+    let files =
+        |place: &Path| if is_image_folder(place) { zarr::parts(place) } else { vec![place.to_owned()] };
+    places.into_iter().flat_map(files).collect()
 }
 
 fn text(path: &Path) -> Result<String, DataError> {
@@ -199,21 +236,37 @@ fn check_source(source: Node<'_, '_>) -> Result<(), String> {
 const PIXEL: f64 = 1e-3;
 
 /// A file that a VRT names.
-enum Source {
+pub(super) enum Source {
     Whole(PathBuf),
     /// One of several images in it.
-    Inside(PathBuf),
+    Inside {
+        place: PathBuf,
+        /// The name by which the library opens the image.
+        name: String,
+        opened_as: GdalKind,
+        /// The kinds that the file may be of.
+        of: &'static [GdalKind],
+    },
 }
 
 impl Source {
-    fn place(&self) -> &Path {
+    pub(super) fn place(&self) -> &Path {
         match self {
-            Self::Whole(path) | Self::Inside(path) => path,
+            Self::Whole(place) | Self::Inside { place, .. } => place,
+        }
+    }
+
+    /// Whether both are one image.
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Whole(one), Self::Whole(other)) => one == other,
+            (Self::Inside { name: one, .. }, Self::Inside { name: other, .. }) => one == other,
+            _ => false,
         }
     }
 }
 
-fn sources(document: &Document<'_>, vrt: &Path) -> Result<Vec<Source>, String> {
+fn named(document: &Document<'_>, vrt: &Path) -> Result<Vec<Source>, String> {
     let names = document.descendants().filter(|node| node.has_tag_name("SourceFilename"));
     let mut found: Vec<Source> = Vec::new();
     for node in names {
@@ -222,7 +275,7 @@ fn sources(document: &Document<'_>, vrt: &Path) -> Result<Vec<Source>, String> {
         let text = node.text().filter(|text| node.children().count() == 1 && text.trim() == *text);
         let source = source(text.unwrap_or_default(), relative, vrt)?;
         // Bands name the same files.
-        if found.iter().any(|known| known.place() == source.place()) {
+        if found.iter().any(|known| known.is(&source)) {
             continue;
         }
         if found.len() >= MOST_FILES {
@@ -234,36 +287,41 @@ fn sources(document: &Document<'_>, vrt: &Path) -> Result<Vec<Source>, String> {
 }
 
 fn source(text: &str, relative: bool, vrt: &Path) -> Result<Source, String> {
-    let inside = INSIDE.iter().find_map(|prefix| text.strip_prefix(prefix));
-    let name = match inside {
-        None => text,
-        Some(rest) => {
+    let inside = INSIDE
+        .iter()
+        .find_map(|(prefix, opened_as, of)| Some((*prefix, *opened_as, *of, text.strip_prefix(prefix)?)));
+    let (name, image) = match inside {
+        None => (text, ""),
+        Some((.., rest)) => {
             let quoted = rest.strip_prefix('"').and_then(|rest| rest.split_once("\":"));
-            let (name, _) = quoted.or_else(|| rest.split_once(':')).ok_or_else(|| {
+            quoted.or_else(|| rest.split_once(':')).ok_or_else(|| {
                 format!(
                     "the name of an image in a file must be like `NETCDF:\"file.nc\":name`, found {}",
                     shown(text)
                 )
-            })?;
-            name
+            })?
         }
     };
     let folder = vrt.parent().unwrap_or_else(|| Path::new("."));
-    let path = if relative { folder.join(name) } else { PathBuf::from(name) };
-    let is_path = !name.is_empty() && name.len() <= LONGEST_NAME;
-    if !is_path || name.starts_with("/vsi") || name.contains("://") || !path.is_absolute() {
+    let place = if relative { folder.join(name) } else { PathBuf::from(name) };
+    let is_path = !name.is_empty() && name.len() <= LONGEST_NAME && image.len() <= LONGEST_NAME;
+    // What quotes and escapes mean in the name of an image differs between drivers.
+    let is_path =
+        is_path && (inside.is_none() || !(name.contains(['"', '\\']) || image.contains(['"', '\\'])));
+    if !is_path || name.starts_with("/vsi") || name.contains("://") || !place.is_absolute() {
         return Err(format!(
             "a VRT must name files in its folder, relative to itself (relativeToVRT=\"1\"), found {}",
             shown(text)
         ));
     }
-    Ok(if inside.is_some() { Source::Inside(path) } else { Source::Whole(path) })
+    let Some((prefix, opened_as, of, _)) = inside else { return Ok(Source::Whole(place)) };
+    let name = format!("{prefix}\"{}\":{image}", place.display());
+    Ok(Source::Inside { place, name, opened_as, of })
 }
 
-/// Checks that a file is there and lies in the folder of the VRT or below it.
+/// Checks that a file lies in the folder of the VRT or below it.
 fn check_inside(vrt: &Path, place: &Path) -> Result<(), DataError> {
     let folder = vrt.parent().unwrap_or_else(|| Path::new("."));
-    open_regular(place)?;
     stays_inside(folder, place).map_err(|_| {
         let reason = format!(
             "a VRT must name files in its folder, {}, found `{}`; put the VRT above them",

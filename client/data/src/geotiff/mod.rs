@@ -46,8 +46,9 @@ pub use map_layout::{MAP_TILE, MapBand, MapKind, MapLayout, PutTile};
 #[cfg(feature = "gdal")]
 pub(crate) use mask::hide;
 pub(crate) use metadata::Baseline;
+pub(crate) use metadata::parse as parse_xml;
 #[cfg(feature = "gdal")]
-pub(crate) use metadata::{Metadata, check_beside, parse as parse_xml};
+pub(crate) use metadata::{Metadata, check_beside};
 pub(crate) use nodata::Nodata;
 pub use numbers::BaselineOffset;
 pub(crate) use numbers::Numbers;
