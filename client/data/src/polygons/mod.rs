@@ -72,10 +72,11 @@ impl Polygons {
                 if !way.reaches(bounds).map_err(place)? {
                     continue;
                 }
+                // Before they are projected: an edge can be divided into thousands.
+                vertices += rings.iter().map(|ring| way.positions(ring)).sum::<usize>();
+                document::check_vertices(vertices).map_err(fail)?;
                 let rings: Vec<_> =
                     rings.into_iter().map(|ring| way.ring(ring)).collect::<Result<_, _>>().map_err(place)?;
-                vertices += rings.iter().map(Vec::len).sum::<usize>();
-                document::check_vertices(vertices).map_err(fail)?;
                 parts.push(Part { feature, class, rings });
             }
         }

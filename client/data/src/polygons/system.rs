@@ -1,4 +1,4 @@
-//! The reference system of a GeoJSON file, and the way from there to that of an image.
+//! The reference system of a file of polygons, and the way from there to that of an image.
 
 use std::path::Path;
 
@@ -137,13 +137,23 @@ impl Way {
         ))
     }
 
+    /// How many positions a ring has in the image's reference system.
+    pub(super) fn positions(&self, ring: &[[f64; 2]]) -> usize {
+        match self {
+            Self::Same { .. } => ring.len(),
+            Self::Projected { .. } => {
+                ring.len() + ring.windows(2).map(|edge| pieces(edge[0], edge[1]) - 1).sum::<usize>()
+            }
+        }
+    }
+
     /// A ring in the image's reference system. Lines that are straight in degrees are bent there, so long ones are divided.
     ///
     /// # Errors
     /// If a position cannot be projected.
     pub(super) fn ring(&self, ring: Vec<[f64; 2]>) -> Result<Vec<[f64; 2]>, String> {
         let Self::Projected { project, .. } = self else { return Ok(ring) };
-        let mut projected = Vec::with_capacity(ring.len());
+        let mut projected = Vec::with_capacity(self.positions(&ring));
         let mut last = None;
         for position in ring {
             if let Some(from) = last {
@@ -160,12 +170,17 @@ impl Way {
 
 /// Positions between the ends of an edge in degrees.
 fn divided(from: [f64; 2], to: [f64; 2]) -> impl Iterator<Item = [f64; 2]> {
-    let length = (to[0] - from[0]).abs().max((to[1] - from[1]).abs());
-    let pieces = (length / PIECE).ceil().max(1.0);
-    (1..pieces as usize).map(move |at| {
-        let share = at as f64 / pieces;
+    let pieces = pieces(from, to);
+    (1..pieces).map(move |at| {
+        let share = at as f64 / pieces as f64;
         [0, 1].map(|axis| from[axis] + (to[axis] - from[axis]) * share)
     })
+}
+
+/// Into how many pieces an edge in degrees is divided, at least one.
+fn pieces(from: [f64; 2], to: [f64; 2]) -> usize {
+    let length = (to[0] - from[0]).abs().max((to[1] - from[1]).abs());
+    (length / PIECE).ceil().max(1.0) as usize
 }
 
 impl Projection {
@@ -315,6 +330,7 @@ mod tests {
         let way = Way::between(WGS84, 32633).unwrap();
         let ring = way.ring(vec![[14.0, 50.0], [15.0, 50.0], [14.0, 50.0]]).unwrap();
         assert_eq!(ring.len(), 101);
+        assert_eq!(way.positions(&[[14.0, 50.0], [15.0, 50.0], [14.0, 50.0]]), 101);
         // A parallel is bent: its middle lies hundreds of metres beside the straight line between its ends.
         let straight = f64::midpoint(ring[0][1], ring[50][1]);
         assert!((ring[25][1] - straight).abs() > 100.0, "{:?} {straight}", ring[25]);

@@ -138,3 +138,18 @@ fn large_rings_cost_no_more_than_their_positions() {
     let inside = mask.iter().filter(|class| **class == 1).count() as f64;
     assert!((inside - std::f64::consts::PI * 1600.0).abs() < 40.0, "{inside}");
 }
+
+/// A long edge in degrees is divided into thousands, so that a small file could take much memory.
+#[test]
+fn positions_are_counted_before_edges_are_divided() {
+    let mut ring = "[15,-89.9],[15,89.9],".repeat(1200);
+    ring.push_str("[15,-89.9]");
+    let feature = format!(
+        r#"{{"type":"Feature","properties":{{"c":"b"}},"geometry":{{"type":"Polygon","coordinates":[[{ring}]]}}}}"#
+    );
+    let (_folder, path) = file(&[feature]);
+    let text = std::fs::read_to_string(&path).unwrap().replace("EPSG::32633", "EPSG::4326");
+    std::fs::write(&path, text).unwrap();
+    let said = Polygons::read(&path, &classes(), 32633).err().unwrap().to_string();
+    assert!(said.contains("rings may have 20000000 positions in all, found 215"), "{said}");
+}
