@@ -39,10 +39,12 @@ pub use bandcheck::{
 };
 pub use config::{
     DatasetConfig, FileBand, Layout, OneOrMany, OtherValues, PolygonConfig, Reading, SplitBy, SplitConfig,
-    Where, units_differ,
+    Where, Windows, units_differ,
 };
 pub use crop::{CropReport, Window, crop, crop_mask};
-pub use dataset::{Chunks, Dataset, Loaded, PolygonReport, Valid, baseline_notes, choose_bands, description};
+pub use dataset::{
+    Chunks, Dataset, KeptPlace, Loaded, PolygonReport, Valid, baseline_notes, choose_bands, description,
+};
 pub use error::DataError;
 pub use files::has_ending;
 pub use formats::{FormatLimits, Formats, formats};

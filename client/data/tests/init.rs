@@ -89,4 +89,5 @@ fn other_folders_are_asked_about() {
     assert!(error.contains("`layout.masks`"), "{error}");
     let proposal = propose(folder.path(), &Limits::default()).unwrap();
     assert!(asked(&proposal, "where are the labels") && proposal.text.contains("images = [\"scene.tif\"]"));
+    assert!(proposal.text.contains("tile = 256\n") && proposal.text.contains("# windows = \"random\""));
 }

@@ -4,8 +4,12 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
-use eosfed_data::{DataError, Dataset, GeoReference, Limits, Raster, Split, summarise, write_geotiff};
+use eosfed_data::{
+    DataError, Dataset, GeoReference, KeptPlace, Limits, Raster, SampleSource, Split, summarise,
+    write_geotiff,
+};
 
 /// A scene in which each pixel has a value of its own, from `first` on.
 fn scene(folder: &Path, name: &str, width: usize, height: usize, first: usize) {
@@ -312,4 +316,69 @@ fn tables_with_coordinates_are_split_by_place() {
     assert!(error.contains("`layout.lon`"), "{error}");
     let error = table(&|at| row(at).replace("45.0", "north"), places).err().unwrap().to_string();
     assert!(error.contains("line 2") && error.contains("`north`"), "{error}");
+}
+
+/// The same data set with training tiles at random places.
+fn with_random_windows(
+    folder: &Path,
+    names: &[&str],
+    tiling: [usize; 2],
+    split: &str,
+) -> Result<Arc<Dataset>, DataError> {
+    open(folder, names, tiling, split)?;
+    let path = folder.join("dataset.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("\n[split]", "\nwindows = \"random\"\n[split]")).unwrap();
+    Dataset::open(folder, &Limits::default()).map(Arc::new)
+}
+
+#[test]
+fn tiles_at_random_places_show_no_pixel_of_another_part() {
+    let folder = tempfile::tempdir().unwrap();
+    scene(folder.path(), "one", 150, 97, 1);
+    for (name, corner) in [("a", [0, 0]), ("b", [40, 8]), ("c", [100, 100])] {
+        part_of_a_raster(folder.path(), name, corner, 32633);
+    }
+    let red = ["red".to_owned()];
+    for (names, tiling, by) in [
+        (&["one"][..], [16, 16], "location"),
+        (&["one"][..], [16, 8], "location"),
+        (&["one"][..], [16, 16], "digest"),
+        (&["a", "b", "c"][..], [16, 16], "location"),
+        (&["a", "b", "c"][..], [16, 8], "location"),
+    ] {
+        let (mut moved, mut kept) = (0, 0);
+        let mut seen = BTreeSet::new();
+        let mut of_the_grid = BTreeSet::new();
+        for seed in 0..4 {
+            let split = format!("by = \"{by}\"\nvalidation = 0.2\ntest = 0.1\nseed = {seed}");
+            let dataset = with_random_windows(folder.path(), names, tiling, &split).unwrap();
+            let held_back = [Split::Validation, Split::Test].map(|part| pixels(&dataset, part).0);
+            of_the_grid.extend(pixels(&dataset, Split::Train).0);
+            let source = SampleSource::open(Arc::clone(&dataset), Split::Train, &red, None).unwrap();
+            for (at, epoch) in (0..source.len()).flat_map(|at| (0..6).map(move |epoch| (at, epoch))) {
+                let (packed, reason) = source.get_elsewhere(at, epoch).unwrap();
+                moved += usize::from(reason.is_none());
+                kept += usize::from(reason == Some(KeptPlace::NoRoom));
+                let shown: BTreeSet<u32> = packed.values().into_iter().map(|value| value as u32).collect();
+                assert_eq!(shown.len(), 256);
+                assert!(
+                    held_back.iter().all(|part| part.is_disjoint(&shown)),
+                    "{names:?} {tiling:?} {by}: {at}"
+                );
+                seen.extend(shown);
+            }
+            let trial =
+                (0..source.len()).filter(|at| source.get_elsewhere(*at, seed).unwrap().1.is_some()).count();
+            let said = format!("{trial} of {} training tiles kept their place on the grid", source.len());
+            assert_eq!(dataset.notes().iter().any(|note| note.starts_with(&said)), trial > 0, "{trial}");
+        }
+        // Blocks of two tiles by two leave each tile some room, single ones do not.
+        assert!(
+            moved > 4 * kept && (by != "digest" || kept > 0),
+            "{names:?} {tiling:?} {by}: {kept} of {moved}"
+        );
+        let beyond = seen.difference(&of_the_grid).count();
+        assert!(beyond > 50 || names.len() > 1, "the edge of a scene is seen too: {beyond}");
+    }
 }

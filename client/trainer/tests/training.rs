@@ -159,6 +159,33 @@ fn fedprox_keeps_weights_near_their_start() {
     assert!(held < 0.8 * free, "without the term {free}, with it {held}");
 }
 
+/// What two epochs learn from tiles at random places depends on the seed only, also after a stop between them.
+#[test]
+fn tiles_at_random_places_give_the_same_bytes_and_resume_to_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = scene(&folder.path().join("data"), 0, SPLIT);
+    let with = |name: &str| {
+        let mut task = task(&data, &folder.path().join(name), 2);
+        task.training.drop_path = 0.0;
+        task
+    };
+    let trained = |task: &TrainTask| {
+        events(task).unwrap();
+        weights(task)
+    };
+    let grid = trained(&with("grid"));
+    let text = fs::read_to_string(&data).unwrap();
+    fs::write(&data, text.replace("tile = 32", "tile = 32\nwindows = \"random\"")).unwrap();
+    let whole = trained(&with("whole"));
+    assert!(whole != grid, "the tiles were those of the grid");
+    assert!(whole == trained(&with("again")), "the same seed gave other weights");
+    let stopped = with("stopped");
+    let ended = Cell::new(false);
+    let note = &mut |event| ended.set(ended.get() || matches!(event, TrainerEvent::Epoch { .. }));
+    assert!(run(&stopped, note, &|| ended.get()).is_err());
+    assert!(trained(&stopped) == whole, "a resumed training has seen other tiles");
+}
+
 fn json(task: &TrainTask) -> String {
     serde_json::to_string(task).unwrap()
 }

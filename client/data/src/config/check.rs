@@ -217,7 +217,7 @@ fn layout(config: &DatasetConfig, report: &mut Report) {
             let holds = place.is_none() || index.is_some();
             report.rule(holds, "layout.index", "given beside `where`", "nothing");
         }
-        Layout::Scenes { images, after, masks, tile, stride } => {
+        Layout::Scenes { images, after, masks, tile, stride, windows: _ } => {
             report.rule(task.is_dense(), "task", "one of pixels for scenes", task);
             report.rule(!images.is_empty(), "layout.images", "at least one file", "none");
             let unique: BTreeSet<_> = images.iter().collect();

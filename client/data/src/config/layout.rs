@@ -37,6 +37,12 @@ pub enum Layout {
         tile: u32,
         /// Distance between tiles in pixels; default: `tile`.
         stride: Option<u32>,
+        /// Where the training of a specialist reads its tiles: on the grid of `tile` and `stride`, or each at a random place
+        /// near it, another one in each epoch. A tile stays on the grid where no place without pixels of validation and test tiles
+        /// is found, and where the one that was found has no label or too little data (`min_valid_share`). Everything else
+        /// reads the grid. Default: `grid`.
+        #[serde(default, skip_serializing_if = "Windows::is_grid")]
+        windows: Windows,
     },
     /// Images and masks (or target rasters) of equal file stem in folders (dense tasks).
     Pairs {
@@ -128,6 +134,31 @@ impl Layout {
             Self::Scenes { tile, .. } => Some(*tile),
             Self::Pairs { tile, .. } | Self::Pattern { tile, .. } | Self::Table { tile, .. } => *tile,
         }
+    }
+
+    /// Whether the training of a specialist reads tiles at random places.
+    #[must_use]
+    pub(crate) const fn has_random_windows(&self) -> bool {
+        matches!(self, Self::Scenes { windows: Windows::Random, .. })
+    }
+}
+
+/// Where the training of a specialist reads the tiles of scenes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Windows {
+    /// On the grid of `tile` and `stride`.
+    #[default]
+    Grid,
+    /// Each tile at a place that is drawn for each epoch: at most half a tile away from its own in each direction, inside the
+    /// scene, and without a pixel of a validation or test tile.
+    Random,
+}
+
+impl Windows {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+    const fn is_grid(&self) -> bool {
+        matches!(self, Self::Grid)
     }
 }
 

@@ -19,7 +19,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use file_band::FileBand;
-pub use layout::{Layout, OneOrMany, Where};
+pub use layout::{Layout, OneOrMany, Where, Windows};
 pub(crate) use pattern::{BAND, CLASS, Parts, Pattern};
 pub(crate) use polygons::one_for_all;
 pub use polygons::{OtherValues, PolygonConfig};
@@ -402,6 +402,32 @@ mod tests {
         }
         let said = load(&GOOD.replace("[layout]", "target_unit = \"m\"\n[layout]")).unwrap_err().to_string();
         assert!(said.contains("`target_unit` must be absent unless the task is `regression`"), "{said}");
+    }
+
+    #[test]
+    fn windows_are_of_scenes_and_have_two_places() {
+        let with = |text: &str| load(&GOOD.replace("tile = 32", text));
+        let found = |text: &str| with(text).unwrap().layout.has_random_windows();
+        assert!(found("tile = 32\nwindows = \"random\""));
+        assert!(!found("tile = 32\nwindows = \"grid\"") && !found("tile = 32"));
+        let plain = with("tile = 32\nwindows = \"grid\"").unwrap();
+        let text = serde_json::to_string(&plain).unwrap();
+        assert!(!text.contains("windows"), "as an earlier version writes it: {text}");
+        for (bad, parts) in [
+            ("\"rnd\"", ["unknown variant `rnd`", "`grid`", "`random`"]),
+            ("\"\"", ["unknown variant ``", "`grid`", "`random`"]),
+            ("true", ["dataset.toml", "boolean `true`", "expected string"]),
+            ("[\"random\"]", ["dataset.toml", "sequence", "expected string"]),
+        ] {
+            let said = with(&format!("tile = 32\nwindows = {bad}")).unwrap_err().to_string();
+            assert!(parts.iter().all(|part| said.contains(part)), "{said}");
+        }
+        let pairs =
+            GOOD.replace("scenes", "pairs").replace("[\"a.tif\"]", "\"a\"").replace("[\"b.tif\"]", "\"b\"");
+        assert!(load(&pairs).is_ok());
+        let said =
+            load(&pairs.replace("tile = 32", "tile = 32\nwindows = \"random\"")).unwrap_err().to_string();
+        assert!(said.contains("dataset.toml") && said.contains("unknown field `windows`"), "{said}");
     }
 
     #[test]

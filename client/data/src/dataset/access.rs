@@ -23,6 +23,11 @@ impl Dataset {
         &self.entries[position as usize].key
     }
 
+    /// The part of a sample.
+    pub(crate) fn part(&self, position: u32) -> Split {
+        self.entries[position as usize].split
+    }
+
     /// Reads the sample of this name with the named bands.
     ///
     /// # Errors

@@ -1,31 +1,15 @@
 //! Divides the tiles of scenes into parts that do not overlap on the ground.
 
-use std::sync::Arc;
-
-use super::Dataset;
 use super::find::Found;
 use super::location::{self, Assignment, Place};
 use super::overlap::{Footprint, covered};
-use super::scene::SceneFiles;
+use super::planes::{Named, Placed, Planes};
+use super::random_windows::RandomWindows;
 use super::tiles::{Corner, Tiling, key, tile};
+use super::{Dataset, Entry};
 use crate::config::SplitBy;
 use crate::error::DataError;
-use crate::georeference::Grid;
 use crate::split::Split;
-
-/// By how much a footprint is smaller than its tile, as a share of its sides.
-const SPARE: f64 = 1e-6;
-
-/// A scene and its name within the data set.
-type Named = (String, Arc<SceneFiles>);
-
-/// A tile of one of the scenes, and the part it belongs to.
-#[derive(Debug, Clone, Copy)]
-struct Placed {
-    scene: usize,
-    corner: Corner,
-    part: Split,
-}
 
 impl Dataset {
     /// The usable tiles of the scenes as samples.
@@ -68,7 +52,15 @@ impl Dataset {
             let (name, scene) = &scenes[*scene];
             tile(name, *part, scene, *corner, tiling)
         });
-        Ok(Found { notes, ..Found::all(entries.collect()) })
+        let entries: Vec<Entry> = entries.collect();
+        let windows = self.config.layout.has_random_windows().then(|| {
+            let sizes = scenes.iter().map(|(_, scene)| scene.size).collect();
+            RandomWindows::new(planes, sizes, &placed, tiling)
+        });
+        let all =
+            placed.iter().zip(&entries).map(|(tile, entry)| (tile.part, entry.key.as_str(), tile.corner));
+        notes.extend(windows.as_ref().and_then(|windows| windows.note(all, self.config.split.seed)));
+        Ok(Found { notes, windows, ..Found::all(entries) })
     }
 
     fn by_digest(&self, places: &[Place<'_>], tiling: Tiling) -> Assignment {
@@ -130,59 +122,6 @@ fn leave_out_overlap(placed: &mut Vec<Placed>, planes: &Planes, tiling: Tiling) 
              validation or test"
         )
     })
-}
-
-/// The plane of each scene. Scenes of one reference system share a plane; each of the others has its
-/// own.
-struct Planes {
-    /// The plane of each scene, and its grid if the plane's coordinates are those of a reference system.
-    scenes: Vec<(usize, Option<Grid>)>,
-    /// Whether two scenes cover the same ground.
-    overlap: bool,
-}
-
-impl Planes {
-    fn new(scenes: &[Named]) -> Self {
-        let grids: Vec<Grid> = scenes.iter().map(|(_, scene)| scene.grid.clone()).collect();
-        let plane = |(at, grid): (usize, &Grid)| {
-            let shared = grids.iter().position(|other| other.shares_coordinates(grid));
-            (shared.unwrap_or(at), shared.map(|_| grid.clone()))
-        };
-        let mut planes = Self { scenes: grids.iter().enumerate().map(plane).collect(), overlap: false };
-        let whole: Vec<Footprint> =
-            grids.iter().enumerate().map(|(at, grid)| planes.footprint(at, [[0, 0], grid.size()])).collect();
-        planes.overlap = whole
-            .iter()
-            .enumerate()
-            .any(|(at, scene)| whole[..at].iter().any(|other| covered(&[*scene], &[*other])[0]));
-        planes
-    }
-
-    /// Of the tiles of a part, in their order.
-    fn footprints(&self, placed: &[Placed], part: Split, tiling: Tiling) -> Vec<Footprint> {
-        let of = |tile: &Placed| {
-            let Corner { left, top } = tile.corner;
-            self.footprint(tile.scene, [[left, top], [left + tiling.side, top + tiling.side]])
-        };
-        placed.iter().filter(|tile| tile.part == part).map(of).collect()
-    }
-
-    /// Of a window: its first pixel and the one after its last, across and down.
-    fn footprint(&self, scene: usize, window: [[usize; 2]; 2]) -> Footprint {
-        let [[left, top], [right, bottom]] = window.map(|corner| corner.map(|pixel| pixel as f64));
-        let (plane, grid) = &self.scenes[scene];
-        let [low, high] = grid
-            .as_ref()
-            .and_then(|grid| grid.bounds([left, top, right, bottom]))
-            .unwrap_or([[left, top], [right, bottom]]);
-        // Neighbouring tiles touch; rounding must not make them overlap.
-        let spare = [0, 1].map(|axis| (high[axis] - low[axis]) * SPARE);
-        Footprint {
-            plane: *plane,
-            low: [0, 1].map(|axis| low[axis] + spare[axis]),
-            high: [0, 1].map(|axis| high[axis] - spare[axis]),
-        }
-    }
 }
 
 fn too_small(part: Split, Tiling { side, .. }: Tiling) -> String {

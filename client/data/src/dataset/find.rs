@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use super::random_windows::RandomWindows;
 use super::tiles::{Tiling, tile};
 use super::usable::Usable;
 use super::{Dataset, Entry, Item, Label, Source};
@@ -22,12 +23,14 @@ pub(super) struct Found {
     pub(super) broken: Vec<String>,
     /// Notes about the division into parts.
     pub(super) notes: Vec<String>,
+    /// Random places of training tiles, if the data set asks for them.
+    pub(super) windows: Option<RandomWindows>,
 }
 
 impl Found {
     /// Samples without notes.
     pub(super) const fn all(entries: Vec<Entry>) -> Self {
-        Self { entries, broken: Vec::new(), notes: Vec::new() }
+        Self { entries, broken: Vec::new(), notes: Vec::new(), windows: None }
     }
 }
 
@@ -56,7 +59,7 @@ impl Dataset {
                 self.stated = statements.files;
                 self.whole_or_cut(items, tiling)
             }
-            Layout::Scenes { images, after, masks, tile, stride } => {
+            Layout::Scenes { images, after, masks, tile, stride, windows: _ } => {
                 let named: Vec<_> =
                     images.iter().chain(after).chain(masks).map(|path| base.join(path)).collect();
                 self.check_links(named.iter().map(|file| (folder_of(base, file), file.as_path())))?;

@@ -22,7 +22,9 @@ mod overlap;
 mod patterns;
 mod place;
 mod places;
+mod planes;
 mod polygons;
+mod random_windows;
 mod read;
 mod readers;
 mod rows;
@@ -61,6 +63,8 @@ pub(crate) use imagery::ImageryRange;
 pub(crate) use leakage::EqualPixels;
 use polygons::PolygonFiles;
 pub use polygons::PolygonReport;
+pub use random_windows::KeptPlace;
+use random_windows::RandomWindows;
 pub(crate) use read::ReadSample;
 
 use crate::bandcheck::{BandReport, PixelSampler, Scaling, check_bands, check_sampled};
@@ -151,6 +155,8 @@ pub struct Dataset {
     broken: Vec<String>,
     /// Notes about its division into parts.
     notes: Vec<String>,
+    /// Random places of training tiles, if it asks for them.
+    windows: Option<RandomWindows>,
     /// Opened files of scenes.
     readers: Arc<Readers>,
     /// Files of polygons that have been read.
@@ -195,6 +201,7 @@ impl Dataset {
             entries: Vec::new(),
             broken: Vec::new(),
             notes: Vec::new(),
+            windows: None,
             readers: Arc::default(),
             polygon_files: PolygonFiles::default(),
             polygons: None,
@@ -204,10 +211,11 @@ impl Dataset {
         if let Some(file) = &remembered {
             dataset.index = Mutex::new(TileIndex::read(file));
         }
-        let Found { entries, broken, notes } = dataset.find()?;
+        let Found { entries, broken, notes, windows } = dataset.find()?;
         dataset.entries = entries;
         dataset.broken = broken;
         dataset.notes = notes;
+        dataset.windows = windows;
         let found = dataset.check_contradictions();
         if let Some(file) = &remembered {
             dataset.index.get_mut().unwrap_or_else(PoisonError::into_inner).write(file);

@@ -49,6 +49,27 @@ pub(super) fn covering(
     covering
 }
 
+/// Tiles, found by the ground that they cover.
+pub(super) struct Ground {
+    tiles: Vec<Footprint>,
+    grid: Grid,
+}
+
+impl Ground {
+    /// Of these tiles. Others are compared with them, which is fast for those that are no larger than `others`.
+    pub(super) fn new(tiles: Vec<Footprint>, others: &[Footprint]) -> Self {
+        let grid = Grid::new(&tiles, others);
+        Self { tiles, grid }
+    }
+
+    /// Whether any of the tiles covers a part of this one.
+    pub(super) fn is_touched_by(&self, other: &Footprint) -> bool {
+        let cells = self.grid.cells(other);
+        let near = cells.iter().filter_map(|cell| self.grid.tiles.get(cell)).flatten();
+        near.into_iter().any(|at| self.tiles[*at].overlaps(other))
+    }
+}
+
 type Cell = (usize, i64, i64);
 
 /// Positions of tiles by the cells that they touch, so that only neighbours are compared.

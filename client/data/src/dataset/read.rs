@@ -106,7 +106,7 @@ impl Dataset {
     }
 
     /// Selects bands, and marks pixels invalid in any selected band as invalid in all.
-    fn sample(&self, key: &str, scene: &Scene, positions: &[usize]) -> Result<Sample, DataError> {
+    pub(super) fn sample(&self, key: &str, scene: &Scene, positions: &[usize]) -> Result<Sample, DataError> {
         let Raster { width, height, .. } = scene.dates[0];
         let size = width * height;
         let bands: Vec<&[f32]> =

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::read::Scene;
 use super::scene::SceneFiles;
 use super::tiles::{Corner, Tiling};
 use super::window::Window;
@@ -41,10 +42,26 @@ impl Dataset {
         self.remembered(scene, tiling, || {
             let all = Tiles::new(tiling.corners(width, height), tiling.side, 1);
             let labelled = self.labelled(scene, all)?.corners;
-            let share = self.config.min_valid_share.unwrap_or_default();
-            let least = (share * (tiling.side * tiling.side) as f64).ceil().max(1.0) as usize;
-            Ok(self.with_data(scene, Tiles::new(labelled, tiling.side, least)))
+            Ok(self.with_data(scene, Tiles::new(labelled, tiling.side, self.least(tiling.side))))
         })
+    }
+
+    /// How many pixels of a tile must have data in every band, and count.
+    fn least(&self, side: usize) -> usize {
+        let share = self.config.min_valid_share.unwrap_or_default();
+        (share * (side * side) as f64).ceil().max(1.0) as usize
+    }
+
+    /// Whether a tile of a scene that is in memory has what tiles need to be used.
+    pub(super) fn is_usable(&self, scene: &SceneFiles, tile: &Scene) -> bool {
+        let valid = || self.counting(&tile.dates).into_iter().filter(|counts| *counts).count();
+        known(&tile.target).contains(&true)
+            && (self.complete(scene) || valid() >= self.least(tile.dates[0].width))
+    }
+
+    /// Whether every pixel of the images has data and counts, without a look at the pixels.
+    fn complete(&self, scene: &SceneFiles) -> bool {
+        scene.stored.complete && self.valid.positions().is_empty()
     }
 
     /// A note about tiles of scenes that were passed over.
@@ -70,7 +87,7 @@ impl Dataset {
     }
 
     fn with_data(&self, scene: &SceneFiles, tiles: Tiles) -> Usable {
-        if scene.stored.complete && self.valid.positions().is_empty() {
+        if self.complete(scene) {
             return Usable { corners: tiles.corners, passed_over: 0 };
         }
         let bands = self.config.bands.len() * scene.images.len();

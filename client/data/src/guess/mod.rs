@@ -191,7 +191,8 @@ impl Draft<'_> {
         let more = files.len().saturating_sub(LISTED);
         let more =
             if more > 0 { format!("# {more} more images are not listed here.\n") } else { String::new() };
-        Ok(format!("kind = \"scenes\"\n{more}images = {images}\nmasks = []\ntile = 256\n"))
+        let windows = "# Training tiles at other places in each epoch.\n# windows = \"random\"\n";
+        Ok(format!("kind = \"scenes\"\n{more}images = {images}\nmasks = []\ntile = 256\n{windows}"))
     }
 
     /// What masks hold.

@@ -11,7 +11,7 @@ use super::key::of_part;
 use super::packed::Packed;
 use super::record::{Reader, Writer, size};
 use crate::bandcheck::Scaling;
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, KeptPlace};
 use crate::error::DataError;
 use crate::split::Split;
 
@@ -82,7 +82,8 @@ impl Place<'_> {
 
 impl SampleSource {
     /// Opens a part. What is known of it is read from the cache; if it is not there, all samples are read once.
-    /// They are decoded into the cache if they fit.
+    /// They are decoded into the cache if they fit. Training tiles of a data set that has them at random places are not: the
+    /// next epoch wants other pixels, and a file of the grid alone would take its room for nothing.
     ///
     /// # Errors
     /// If a band is missing, the part is empty, too many files are unreadable, or the data set is `strict` and
@@ -110,7 +111,9 @@ impl SampleSource {
         }
         let mut problem = None;
         let mut note = |error: std::io::Error| problem = Some(error.to_string());
-        let wanted = key.filter(|(cache, _)| known.as_ref().is_none_or(|facts| facts.bytes <= cache.bytes));
+        let kept = !dataset.has_random_windows(split);
+        let fits = |facts: &PartFacts, cache: &SampleCache| kept && facts.bytes <= cache.bytes;
+        let wanted = key.filter(|(cache, _)| known.as_ref().is_none_or(|facts| fits(facts, cache)));
         let place = wanted.and_then(|(cache, key)| {
             let lock = cache.lock().map_err(&mut note).ok().flatten()?;
             Some(Place { cache, key, lock })
@@ -119,7 +122,7 @@ impl SampleSource {
             (Some(facts), None) => Self::new(dataset, positions, &entries, facts, None, Origin::Files),
             (_, place) => {
                 let pass = Pass { dataset: &dataset, split, bands, positions: &positions, entries: &entries };
-                let (facts, filled) = pass.run(place.as_ref())?;
+                let (facts, filled) = pass.run(place.as_ref().filter(|_| kept))?;
                 if let Some(Place { cache, key, .. }) = &place
                     && let Err(error) = cache.keep_facts(*key, &facts)
                 {
@@ -217,6 +220,26 @@ impl SampleSource {
             || DataError::unfit(self.dataset.path(), format!("there is no sample {at} in this part"));
         let entry = self.entries.get(at).ok_or_else(no_such)?;
         Ok(Packed::new(self.dataset.read_as_stored(*entry, &self.bands)?.sample))
+    }
+
+    /// Whether samples are tiles that can be read at random places.
+    #[must_use]
+    pub fn has_random_windows(&self) -> bool {
+        self.entries.first().is_some_and(|entry| self.dataset.has_random_windows(self.dataset.part(*entry)))
+    }
+
+    /// Reads a sample at the place that follows from a seed, or as [`SampleSource::get`] does, with the reason.
+    ///
+    /// # Errors
+    /// Like [`SampleSource::get`].
+    pub fn get_elsewhere(&self, at: usize, seed: u64) -> Result<(Packed, Option<KeptPlace>), DataError> {
+        let elsewhere =
+            self.entries.get(at).map(|entry| self.dataset.read_elsewhere(*entry, &self.bands, seed));
+        match elsewhere {
+            Some(Ok(sample)) => Ok((Packed::new(sample), None)),
+            Some(Err(reason)) => Ok((self.get(at)?, Some(reason))),
+            None => Ok((self.get(at)?, None)),
+        }
     }
 }
 

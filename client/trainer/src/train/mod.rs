@@ -26,6 +26,7 @@ mod stream;
 mod tally;
 mod tensors;
 mod train_loop;
+mod windows;
 
 pub(crate) use baseline::scale_of;
 pub use baseline::{Baseline, BaselineReport, baselines};

@@ -140,7 +140,7 @@ fn load(task: &TrainTask, model: &ModelSpec, device: Device) -> Result<Data, Tra
         target: model.target.clone().unwrap_or_default(),
     };
     let streamed = |source| StreamedDataset::new(source, preprocessing.clone(), model.task, device);
-    let training = streamed(source)?;
+    let training = streamed(source)?.with_random_windows();
     if dataset.is_empty(Split::Validation) {
         warnings.push("there are no validation samples; the last epoch's weights are kept".to_owned());
     }

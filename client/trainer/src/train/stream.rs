@@ -20,6 +20,7 @@ use super::labelled::Labelled;
 use super::raw::Raw;
 use super::samples::{BatchIterator, EpochSettings, Samples};
 use super::tensors::{Preprocessing, Shape, TensorDataset, input_size, label, resized, whole_labels};
+use super::windows::WindowTally;
 
 /// Batches that are decoded and wait. With the one that is being decoded and the one that is being computed,
 /// these are all that are in memory.
@@ -30,6 +31,8 @@ pub struct StreamedDataset {
     reader: Arc<Reader>,
     shape: Shape,
     device: Device,
+    /// Whether tiles are read at random places in an epoch.
+    random_windows: bool,
 }
 
 /// Reads batches on the processor.
@@ -77,7 +80,15 @@ impl StreamedDataset {
             square: square(size) && (!task.is_dense() || square(labels)),
         };
         let reader = Reader { source, preprocessing, size, resize, task };
-        Ok(Self { reader: Arc::new(reader), shape, device })
+        Ok(Self { reader: Arc::new(reader), shape, device, random_windows: false })
+    }
+
+    /// The same with tiles at random places in each epoch, if the data set asks for them. In their order, samples are
+    /// read as they are.
+    #[must_use]
+    pub fn with_random_windows(self) -> Self {
+        let random_windows = self.source().has_random_windows();
+        Self { random_windows, ..self }
     }
 
     /// Where the samples come from, and what is known of them.
@@ -144,11 +155,15 @@ impl StreamedDataset {
         Ok(counts)
     }
 
-    /// Reads batches of these draws ahead.
-    fn read(&self, draws: impl Iterator<Item = Vec<Draw>> + Send + 'static) -> Ahead<'_> {
+    /// Reads batches of these draws ahead; with a seed of places, tiles at random ones.
+    fn read(
+        &self,
+        draws: impl Iterator<Item = Vec<Draw>> + Send + 'static,
+        places: Option<u64>,
+    ) -> Ahead<'_> {
         let (sender, receiver) = sync_channel(AHEAD);
         let reader = Arc::clone(&self.reader);
-        let thread = std::thread::spawn(move || read_all(&reader, draws, &sender));
+        let thread = std::thread::spawn(move || read_all(&reader, draws, places, &sender));
         Ahead { data: self, receiver: Some(receiver), thread: Some(thread) }
     }
 
@@ -190,7 +205,8 @@ impl Samples for StreamedDataset {
 
     fn epoch(&self, settings: EpochSettings<'_>) -> BatchIterator<'_> {
         let EpochSettings { task: _, batch_size, transforms, seed } = settings;
-        Box::new(self.read(Draws::new(self.shape, batch_size, transforms, seed)))
+        let places = self.random_windows.then_some(seed);
+        Box::new(self.read(Draws::new(self.shape, batch_size, transforms, seed), places))
     }
 
     fn in_order(&self, batch_size: usize) -> BatchIterator<'_> {
@@ -199,7 +215,7 @@ impl Samples for StreamedDataset {
             let samples: Range<usize> = start..(start + batch_size).min(total);
             samples.map(Draw::plain).collect()
         };
-        Box::new(self.read((0..total).step_by(batch_size).map(batch)))
+        Box::new(self.read((0..total).step_by(batch_size).map(batch), None))
     }
 }
 
@@ -207,22 +223,47 @@ impl Samples for StreamedDataset {
 fn read_all(
     reader: &Reader,
     draws: impl Iterator<Item = Vec<Draw>>,
+    places: Option<u64>,
     sender: &SyncSender<Result<Decoded, DataError>>,
 ) {
+    let mut tally = WindowTally::default();
     for draws in draws {
-        let decoded = reader.decode(draws);
+        let decoded = reader.decode(draws, places, &mut tally);
         let failed = decoded.is_err();
         if sender.send(decoded).is_err() || failed {
             return;
         }
     }
+    if places.is_some() {
+        tally.log();
+    }
+}
+
+/// What is read of each sample, on all processors.
+fn each<T: Send>(
+    draws: &[Draw],
+    read: impl Fn(usize) -> Result<T, DataError> + Sync,
+) -> Result<Vec<T>, DataError> {
+    draws.par_iter().map(|draw| read(draw.window.sample)).collect()
 }
 
 impl Reader {
-    fn decode(&self, draws: Vec<Draw>) -> Result<Decoded, DataError> {
+    fn decode(
+        &self,
+        draws: Vec<Draw>,
+        places: Option<u64>,
+        tally: &mut WindowTally,
+    ) -> Result<Decoded, DataError> {
         let _guard = tch::no_grad_guard();
-        let packed: Vec<Packed> =
-            draws.par_iter().map(|draw| self.source.get(draw.window.sample)).collect::<Result<_, _>>()?;
+        let packed = match places {
+            None => each(&draws, |at| self.source.get(at))?,
+            Some(seed) => {
+                let read = each(&draws, |at| self.source.get_elsewhere(at, seed))?;
+                let (packed, kept): (Vec<Packed>, Vec<_>) = read.into_iter().unzip();
+                kept.into_iter().for_each(|kept| tally.add(kept));
+                packed
+            }
+        };
         let labels: Vec<Tensor> = packed.iter().map(|packed| self.label(packed)).collect();
         let labels = Tensor::stack(&labels, 0);
         let known = Labelled::of(self.task, &labels);
@@ -396,5 +437,52 @@ mod tests {
         fs::remove_file(folder.path().join("images/4.tif")).unwrap();
         let said = stream.epoch(settings).find_map(Result::err).unwrap().to_string();
         assert!(said.contains("images/4.tif"), "{said}");
+    }
+    #[test]
+    fn tiles_are_at_other_places_in_each_epoch_and_on_the_grid_in_their_order() {
+        const SIDE: usize = 160;
+        let folder = tempfile::tempdir().unwrap();
+        let pixels = || (0..SIDE * SIDE).map(|at| [at % SIDE, at / SIDE]);
+        let write = |name: &str, data: Vec<f32>| {
+            let raster = Raster { width: SIDE, height: SIDE, bands: 1, data, reference: None };
+            write_geotiff(&folder.path().join(name), &raster).unwrap();
+        };
+        let class = |[x, y]: [usize; 2]| ((x / 3 + y / 5) % 2) as f32;
+        write("a.tif", pixels().map(|at| class(at) * 10.0 + 1.0).collect());
+        write("m.tif", pixels().map(class).collect());
+        let path = folder.path().join("dataset.toml");
+        let open = |windows: &str| {
+            let text = format!(
+                "task = \"segmentation\"\nbands = [\"red\"]\nclasses = [\"a\", \"b\"]\n[layout]\nkind = \"scenes\"\n\
+                 images = [\"a.tif\"]\nmasks = [\"m.tif\"]\ntile = 32\nwindows = \"{windows}\"\n[split]\nvalidation = 0.0\n"
+            );
+            fs::write(&path, text).unwrap();
+            let data = Arc::new(Dataset::open(&path, &Limits::default()).unwrap());
+            let source = SampleSource::open(data, Split::Train, &["red".to_owned()], None).unwrap();
+            StreamedDataset::new(source, Preprocessing::default(), Task::Segmentation, Device::Cpu).unwrap()
+        };
+        let transforms = Transforms::default();
+        let settings =
+            |seed| EpochSettings { task: Task::Segmentation, batch_size: 4, transforms: &transforms, seed };
+        let random = open("random").with_random_windows();
+        // The images of an epoch by the number of their sample. Each pixel has the value of its class.
+        let images = |data: &StreamedDataset, seed: u64| {
+            let mut all = vec![Vec::new(); data.len()];
+            for batch in data.epoch(settings(seed)).map(Result::unwrap) {
+                assert_eq!(batch.images.squeeze_dim(1), batch.labels.to_kind(Kind::Float) * 10.0 + 1.0);
+                for (at, window) in batch.windows.iter().enumerate() {
+                    all[window.sample] = bits(&batch.images.get(at as i64)).1;
+                }
+            }
+            all
+        };
+        let [one, again, two] = [1, 1, 2].map(|seed| images(&random, seed));
+        assert!(one == again, "equal seeds give equal windows");
+        let other = one.iter().zip(&two).filter(|(one, two)| one != two).count();
+        assert!(other > 20, "{other} of {} tiles are at another place in the next epoch", one.len());
+        same(random.in_order(4), open("grid").in_order(4));
+        let not_asked = open("random");
+        let grid = open("grid").with_random_windows();
+        assert!(images(&not_asked, 1) == images(&grid, 1) && images(&grid, 1) != one);
     }
 }
