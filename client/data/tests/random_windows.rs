@@ -77,10 +77,10 @@ fn mask(packed: &Packed) -> &[u8] {
 fn assert_is_of_its_place(packed: &Packed, class: impl Fn(usize, usize) -> u8) {
     let [left, top] = place(packed);
     assert_eq!((packed.width, packed.height), (TILE, TILE));
-    let values = packed.values();
-    for at in 0..TILE * TILE {
+    let found = packed.values().into_iter().zip(mask(packed).iter().copied());
+    for (at, found) in found.enumerate() {
         let [x, y] = [left + at % TILE, top + at / TILE];
-        assert_eq!((values[at], mask(packed)[at]), (value(x, y), class(x, y)), "{x},{y}");
+        assert_eq!(found, (value(x, y), class(x, y)), "{x},{y}");
     }
 }
 
