@@ -47,7 +47,7 @@ gdal-test: ## Test what is read through GDAL, against what is read without it (n
 	@if ! pkg-config --atleast-version=3.6 gdal 2> /dev/null; then \
 	  echo "skipped: gdal-test: libgdal-dev 3.6 or later is not installed"; exit 0; fi; \
 	echo "with GDAL $$(pkg-config --modversion gdal)"; \
-	env -u LIBTORCH $(CARGO) test --quiet -p eosfed-data --features gdal --lib --test through_gdal -- --nocapture; \
+	env -u LIBTORCH $(CARGO) test --quiet -p eosfed-data --features gdal --lib --test through_gdal --test polygons -- --nocapture; \
 	env -u LIBTORCH $(CARGO) clippy --quiet -p eosfed-data -p eosfed-client --features eosfed-client/gdal --all-targets -- -D warnings
 
 # The environments of others, pinned by hash, in the user's cache.

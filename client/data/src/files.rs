@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::error::DataError;
-use crate::gdal_file::{has_gdal_ending, is_image_folder, parts};
+use crate::gdal_file::{has_gdal_ending, is_image_folder, parts, vectors_of};
 use crate::open::open_regular;
 
 const EXTENSIONS: [&str; 5] = ["tif", "tiff", "png", "jpg", "jpeg"];
@@ -20,7 +20,7 @@ pub(crate) fn is_image(path: &Path) -> bool {
 
 /// Whether a mask of this name is a file of polygons.
 pub(crate) fn are_polygons(path: &Path) -> bool {
-    has_ending(path, &["geojson", "json"])
+    has_ending(path, &["geojson", "json"]) || vectors_of(path).is_some()
 }
 
 /// Whether a path has one of these endings, in lower or upper case.

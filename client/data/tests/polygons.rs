@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
+#[cfg(feature = "gdal")]
+mod vectors;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -187,7 +190,7 @@ fn polygons_without_use_are_refused() {
         .unwrap();
     describe(folder.path(), POLYGONS, &SCENES.replace("p.geojson", "m.tif"));
     let said = open(folder.path()).err().unwrap().to_string();
-    assert!(said.contains("`[polygons]` must be absent where no mask is a GeoJSON file"), "{said}");
+    assert!(said.contains("`[polygons]` must be absent where no mask is a file of polygons"), "{said}");
 }
 
 #[test]
@@ -214,7 +217,7 @@ fn the_description_is_checked() {
     describe(folder.path(), POLYGONS, &SCENES.replace("[\"p.geojson\"]", "[\"p.geojson\", \"q.geojson\"]"));
     let found = open(folder.path()).err().unwrap().to_string();
     assert!(
-        found.contains("`layout.masks` must be 1 files, one an image; or one GeoJSON file for all"),
+        found.contains("`layout.masks` must be 1 files, one an image; or one file of polygons for all"),
         "{found}"
     );
     let text = fs::read_to_string(folder.path().join("dataset.toml")).unwrap();
@@ -257,4 +260,21 @@ fn changed_polygons_are_seen() {
     fs::write(&path, text).unwrap();
     let wanted: Vec<u8> = of_gdal().into_iter().map(|class| if class == 1 { 0 } else { class }).collect();
     assert_eq!(masks(&open()), wanted);
+}
+
+/// A build without GDAL names the line that makes GeoJSON of the file.
+#[cfg(not(feature = "gdal"))]
+#[test]
+fn geopackages_and_shapefiles_are_refused_with_both_remedies() {
+    for (name, kind) in [("p.gpkg", "GeoPackage"), ("p.shp", "Shapefile")] {
+        let folder = scene("polygons.geojson", POLYGONS);
+        fs::rename(folder.path().join("p.geojson"), folder.path().join(name)).unwrap();
+        describe(folder.path(), POLYGONS, &SCENES.replace("p.geojson", name));
+        let said = open(folder.path()).err().unwrap().to_string();
+        for part in
+            [name, kind, "a build with the feature `gdal`", "ogr2ogr -t_srs EPSG:32633", "p.32633.geojson"]
+        {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+    }
 }

@@ -225,7 +225,7 @@ fn layout(config: &DatasetConfig, report: &mut Report) {
             report.rule(unique.len() == images.len(), "layout.images", "without repetition", all);
             let as_many = format!("{} files, one an image", images.len());
             let one_for_all = masks.len() == 1 && are_polygons(&masks[0]);
-            let rule = format!("{as_many}; or one GeoJSON file for all");
+            let rule = format!("{as_many}; or one file of polygons for all");
             report.rule(one_for_all || images.len() == masks.len(), "layout.masks", rule, masks.len());
             let after_rule = after.len() == if needs_after { images.len() } else { 0 };
             let rule = if needs_after { as_many } else { "absent but for change detection".to_owned() };

@@ -126,7 +126,8 @@ pub struct DatasetConfig {
     /// Value in the mask of each class, in order; default: 0, 1, 2, … Other values are unlabelled.
     #[schemars(extend("x-rule" = "one distinct value a class; only for masks"))]
     pub mask_values: Option<Vec<i64>>,
-    /// How polygons become masks, where `layout` names GeoJSON files in place of mask rasters.
+    /// How polygons become masks, where `layout` names files of them in place of mask rasters: GeoJSON, and in a build with GDAL
+    /// GeoPackages and Shapefiles.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-rule" = "only for segmentation and change detection"))]
     pub polygons: Option<PolygonConfig>,

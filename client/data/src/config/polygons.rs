@@ -10,7 +10,8 @@ use super::DatasetConfig;
 use crate::files::are_polygons;
 use crate::polygons::Classes;
 
-/// How polygons become masks, where `layout` names GeoJSON files (`.geojson`, `.json`) in place of mask rasters.
+/// How polygons become masks, where `layout` names files of them (`.geojson`, `.json`, `.gpkg`, `.shp`) in place of mask
+/// rasters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PolygonConfig {

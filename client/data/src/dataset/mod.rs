@@ -109,7 +109,7 @@ enum Label {
     Class(usize),
     Classes(Vec<bool>),
     Raster(PathBuf),
-    /// A GeoJSON file.
+    /// A file of polygons.
     Polygons(PathBuf),
 }
 

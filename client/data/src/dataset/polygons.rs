@@ -135,8 +135,7 @@ impl Dataset {
         let images = self.polygon_images();
         if images.is_empty() {
             let idle = self.config.polygons.is_some();
-            let reason =
-                "`[polygons]` must be absent where no mask is a GeoJSON file (`.geojson`, `.json`), found it";
+            let reason = "`[polygons]` must be absent where no mask is a file of polygons (`.geojson`, `.json`, `.gpkg`, `.shp`), found it";
             return if idle { Err(DataError::unfit(&self.path, reason)) } else { Ok(()) };
         }
         let files: Mutex<BTreeMap<&Path, Marked>> = Mutex::default();

@@ -127,6 +127,37 @@ pub(super) const KINDS: [KindFact; 9] = [
     ),
 ];
 
+/// A kind of file of vectors.
+pub(crate) struct VectorFact {
+    pub(crate) name: &'static str,
+    /// GDAL's name of what reads it.
+    pub(super) driver: &'static str,
+    pub(super) ending: &'static str,
+    /// Endings of the files beside it that belong to it.
+    pub(super) beside: &'static [&'static str],
+}
+
+pub(super) const VECTORS: [VectorFact; 2] = [
+    VectorFact { name: "GeoPackage", driver: "GPKG", ending: "gpkg", beside: &[] },
+    VectorFact {
+        name: "Shapefile",
+        driver: "ESRI Shapefile",
+        ending: "shp",
+        beside: &["shx", "dbf", "prj", "cpg", "SHX", "DBF", "PRJ", "CPG"],
+    },
+];
+
+/// The kind of a file of vectors, by its ending; `None` for all others.
+pub(crate) fn vectors_of(path: &Path) -> Option<&'static VectorFact> {
+    VECTORS.iter().find(|fact| has_ending(path, &[fact.ending]))
+}
+
+/// The files beside one of vectors that belong to it.
+pub(super) fn beside_vectors(path: &Path) -> Vec<PathBuf> {
+    let endings = vectors_of(path).map_or(&[][..], |fact| fact.beside);
+    endings.iter().map(|ending| path.with_extension(ending)).filter(|file| file.is_file()).collect()
+}
+
 const JP2: &[u8] = b"\0\0\0\x0cjP  \r\n\x87\n";
 /// A stream of JPEG 2000 without the container.
 const JPEG_2000_STREAM: &[u8] = b"\xff\x4f\xff\x51";

@@ -7,7 +7,7 @@ use gdal::config::{set_config_option, set_error_handler};
 use gdal::errors::{CplErrType, GdalError};
 use gdal::{DriverManager, version_info};
 
-use super::kinds::KINDS;
+use super::kinds::{KINDS, VECTORS};
 
 /// Options of the library. They are stronger than variables of the environment.
 const OPTIONS: [(&str, &str); 10] = [
@@ -65,7 +65,10 @@ fn first_preparation() -> Result<(), String> {
     set_error_handler(hear);
     DriverManager::prevent_auto_registration();
     DriverManager::register_all();
-    let wanted = |name: &str| name == GEOTIFF || KINDS.iter().any(|fact| fact.drivers.contains(&name));
+    let wanted = |name: &str| {
+        let of_images = KINDS.iter().any(|fact| fact.drivers.contains(&name));
+        name == GEOTIFF || of_images || VECTORS.iter().any(|fact| fact.driver == name)
+    };
     for index in (0..DriverManager::count()).rev() {
         let driver = DriverManager::get_driver(index).map_err(|error| error.to_string())?;
         if !wanted(&driver.short_name()) {
@@ -144,6 +147,7 @@ mod tests {
         let mut names: Vec<String> = DriverManager::all().map(|driver| driver.short_name()).collect();
         names.sort();
         let known = KINDS.iter().flat_map(|fact| fact.drivers.iter().copied()).chain([GEOTIFF]);
+        let known = known.chain(VECTORS.iter().map(|fact| fact.driver));
         let mut wanted: Vec<&str> = known.filter(|name| lacking(name).is_none()).collect();
         wanted.sort_unstable();
         wanted.dedup();

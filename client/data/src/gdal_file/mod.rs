@@ -15,6 +15,8 @@ mod numbers;
 mod opened;
 #[cfg(feature = "gdal")]
 mod reference;
+#[cfg(feature = "gdal")]
+mod vectors;
 mod vrt;
 mod zarr;
 
@@ -25,10 +27,14 @@ use serde::Serialize;
 
 use crate::error::DataError;
 use crate::geotiff::{REWRITE, conversion};
-pub(crate) use kinds::{FileKind, GdalKind, has_gdal_ending, has_known_ending, is_image_folder};
+pub(crate) use kinds::{
+    FileKind, GdalKind, VectorFact, has_gdal_ending, has_known_ending, is_image_folder, vectors_of,
+};
 use kinds::{KINDS, KindFact};
 #[cfg(feature = "gdal")]
 pub(crate) use opened::GdalFile;
+#[cfg(feature = "gdal")]
+pub(crate) use vectors::{Shapes, each_shape};
 
 /// What reads such files, for sentences.
 #[cfg(not(feature = "gdal"))]
@@ -87,6 +93,13 @@ fn lacking(drivers: &[&str]) -> Option<String> {
     lacking
 }
 
+impl VectorFact {
+    /// What a build that reads such a file has, and this one has not: `with …`. `None` if this one reads it.
+    pub(crate) fn lacking(&self) -> Option<String> {
+        lacking(&[self.driver])
+    }
+}
+
 impl GdalKind {
     /// Checks that this build reads a file of this kind.
     ///
@@ -128,9 +141,12 @@ pub fn check_before_gdal(path: &Path) -> Result<Vec<PathBuf>, DataError> {
     }
 }
 
-/// The files besides a file of a data set itself that decide which pixels it has. They are looked for by its ending, and
-/// those of a file that cannot be read are none.
+/// The files besides a file of a data set itself that decide which pixels or polygons it has. They are looked for by its
+/// ending, and those of a file that cannot be read are none.
 pub(crate) fn parts(path: &Path) -> Vec<PathBuf> {
+    if vectors_of(path).is_some() {
+        return kinds::beside_vectors(path);
+    }
     if !has_gdal_ending(path) {
         return Vec::new();
     }

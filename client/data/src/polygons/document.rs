@@ -15,7 +15,7 @@ use crate::open::open_regular;
 use crate::sample::IGNORE;
 
 /// Most bytes of a file.
-const MOST_BYTES: u64 = 1 << 30;
+pub(super) const MOST_BYTES: u64 = 1 << 30;
 /// Most features of a file.
 const MOST_FEATURES: usize = 1_000_000;
 /// Most positions of all rings, which take 16 bytes each.
@@ -40,7 +40,7 @@ pub(super) struct Feature {
     pub(super) polygons: Vec<Vec<Ring>>,
 }
 
-type Ring = Vec<[f64; 2]>;
+pub(super) type Ring = Vec<[f64; 2]>;
 
 /// Reads a file.
 ///
@@ -51,7 +51,7 @@ pub(super) fn read(path: &Path, classes: &Classes) -> Result<Document, DataError
     let length = file.metadata().map_err(|error| DataError::file(path, error))?.len();
     if length > MOST_BYTES {
         let reason = format!(
-            "a GeoJSON file may take {MOST_BYTES} bytes, found `{length}`; divide it by `ogr2ogr -clipsrc`"
+            "a file of polygons may take {MOST_BYTES} bytes, found `{length}`; divide it by `ogr2ogr -clipsrc`"
         );
         return Err(DataError::file(path, reason));
     }
@@ -61,12 +61,12 @@ pub(super) fn read(path: &Path, classes: &Classes) -> Result<Document, DataError
 
 fn parse(from: impl std::io::Read, classes: &Classes) -> Result<Document, String> {
     let mut parser = serde_json::Deserializer::from_reader(from);
-    let mut reader = Reader { classes, others: Others::default(), features: 0, vertices: 0 };
+    let mut reader = Reader::new(classes);
     let read = Collection(&mut reader).deserialize(&mut parser);
     let (system, features) = read
         .and_then(|found| parser.end().map(|()| found))
         .map_err(|error| format!("must be GeoJSON of polygons: {error}"))?;
-    Ok(Document { system, features, others: reader.others.list() })
+    Ok(reader.finish(system, features))
 }
 
 /// That all rings have no more positions than are kept.
@@ -83,16 +83,46 @@ pub(super) fn check_vertices(vertices: usize) -> Result<(), String> {
 }
 
 /// What has been read so far.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     classes: &'a Classes,
     others: Others,
     features: usize,
     vertices: usize,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    pub(super) fn new(classes: &'a Classes) -> Self {
+        Self { classes, others: Others::default(), features: 0, vertices: 0 }
+    }
+
+    /// A feature begins.
+    ///
+    /// # Errors
+    /// If there are too many.
+    pub(super) fn begin(&mut self) -> Result<(), String> {
+        self.features += 1;
+        if self.features <= MOST_FEATURES {
+            return Ok(());
+        }
+        Err(format!("a file may have {MOST_FEATURES} features, found more; divide it by `ogr2ogr -clipsrc`"))
+    }
+
+    /// So many positions are read next.
+    ///
+    /// # Errors
+    /// If there are too many.
+    #[cfg(feature = "gdal")]
+    pub(super) fn expect(&mut self, positions: usize) -> Result<(), String> {
+        self.vertices = self.vertices.saturating_add(positions);
+        check_vertices(self.vertices)
+    }
+
+    pub(super) fn finish(self, system: u16, features: Vec<Feature>) -> Document {
+        Document { system, features, others: self.others.list() }
+    }
+
     /// The class of a value.
-    fn class(&mut self, value: Option<&str>) -> u8 {
+    pub(super) fn class(&mut self, value: Option<&str>) -> u8 {
         let class = value.and_then(|value| self.classes.values.get(value)).copied();
         if class.is_none() {
             self.others.add(value);
@@ -207,13 +237,7 @@ impl<'de> DeserializeSeed<'de> for OneFeature<'_, '_> {
     type Value = Feature;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
-        self.0.features += 1;
-        if self.0.features > MOST_FEATURES {
-            let reason = format!(
-                "a file may have {MOST_FEATURES} features, found more; divide it by `ogr2ogr -clipsrc`"
-            );
-            return Err(D::Error::custom(reason));
-        }
+        self.0.begin().map_err(D::Error::custom)?;
         from.deserialize_map(self)
     }
 }
@@ -530,7 +554,14 @@ fn ring(nested: Nested) -> Result<Ring, String> {
         Nested::Position(position) => Ok(position),
         Nested::List(_) => Err("a ring must be a list of positions, found a list of lists".to_owned()),
     };
-    let ring: Ring = positions.into_iter().map(position).collect::<Result<_, _>>()?;
+    closed(positions.into_iter().map(position).collect::<Result<_, _>>()?)
+}
+
+/// Checks that a ring is one.
+///
+/// # Errors
+/// If it has too few positions, or its last one is not its first one.
+pub(super) fn closed(ring: Ring) -> Result<Ring, String> {
     let [first, _, .., _, last] = &ring[..] else {
         return Err(format!("a ring must have four positions or more, found {}", ring.len()));
     };

@@ -1,5 +1,5 @@
-//! Masks from polygons: GeoJSON files are read within bounds, brought into the reference system of an image, and filled
-//! into windows of its pixels.
+//! Masks from polygons: GeoJSON files, and in a build with GDAL GeoPackages and Shapefiles, are read within bounds, brought
+//! into the reference system of an image, and filled into windows of its pixels.
 //!
 //! A pixel belongs to a polygon when its centre lies inside, as with GDAL's `gdal_rasterize`. Later features of a file lie
 //! over earlier ones.
@@ -9,6 +9,7 @@ mod classes;
 mod document;
 mod fill;
 mod system;
+mod vector;
 
 use std::path::Path;
 
@@ -19,6 +20,7 @@ use fill::Canvas;
 use system::Way;
 
 use crate::error::DataError;
+use crate::gdal_file::vectors_of;
 use crate::georeference::Grid;
 use crate::sample::IGNORE;
 
@@ -49,10 +51,14 @@ impl Polygons {
     /// Reads a file for images of a reference system, which is given by its EPSG code.
     ///
     /// # Errors
-    /// If it cannot be read, exceeds a bound, is not GeoJSON of polygons, has values without a class where these are refused,
+    /// If it cannot be read, exceeds a bound, is not of polygons, has values without a class where these are refused,
     /// or is of a reference system that cannot be brought into that of the images.
     pub(crate) fn read(path: &Path, classes: &Classes, system: u16) -> Result<Self, DataError> {
-        let Document { system: own, features, others } = document::read(path, classes)?;
+        let read = match vectors_of(path) {
+            Some(kind) => vector::read(path, kind, classes, system),
+            None => document::read(path, classes),
+        };
+        let Document { system: own, features, others } = read?;
         if classes.refuse_others && !others.is_empty() {
             return Err(DataError::file(path, classes.refused(&others)));
         }

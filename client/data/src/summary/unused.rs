@@ -17,8 +17,8 @@ use crate::gdal_file::has_known_ending;
 
 /// Most files that are listed.
 const LISTED: usize = 100_000;
-/// Endings of files that describe an image beside it.
-const BESIDE: [&str; 8] = ["xml", "tfw", "tifw", "wld", "pgw", "jgw", "prj", "ovr"];
+/// Endings of files that describe an image beside it, or belong to a Shapefile.
+const BESIDE: [&str; 11] = ["xml", "tfw", "tifw", "wld", "pgw", "jgw", "prj", "ovr", "shx", "dbf", "cpg"];
 
 /// A file that belongs to no sample.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -88,7 +88,7 @@ fn places(base: &Path, layout: &Layout) -> (Vec<PathBuf>, Vec<PathBuf>) {
 fn reason<'a>(file: &Path, root: &Path, layout: &'a Layout, classes: &[String]) -> &'a str {
     let extension = file.extension().and_then(OsStr::to_str).map(str::to_ascii_lowercase);
     if extension.as_deref().is_some_and(|ending| BESIDE.contains(&ending)) {
-        return "describes an image beside it";
+        return "describes a file beside it";
     }
     if !is_image(file) {
         return if has_known_ending(file) {

@@ -210,6 +210,14 @@ fn bounds_hold() {
     assert!(check_vertices(MOST_VERTICES).is_ok());
     let said = check_vertices(MOST_VERTICES + 1).unwrap_err();
     assert!(said.contains("20000000") && said.contains("20000001"), "{said}");
+    #[cfg(feature = "gdal")]
+    {
+        let classes = classes();
+        let mut reader = Reader::new(&classes);
+        assert!(reader.expect(MOST_VERTICES).is_ok());
+        assert_eq!(reader.expect(1).unwrap_err(), said);
+        assert!(reader.expect(usize::MAX).is_err());
+    }
     // A bound that is reached within a file.
     let mut reader =
         Reader { classes: &classes(), others: Others::default(), features: 0, vertices: MOST_VERTICES - 2 };
