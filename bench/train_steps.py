@@ -80,7 +80,7 @@ def main() -> None:
         print(f"{case}: {', '.join(rows[-1][1:])}", file=sys.stderr, flush=True)
         for name, ratio in ratios.items():
             if case in ASKED and name in TIMES:
-                targets.at_least(f"{size} pixels, batch {batch}: {name} to ours", ratio, TIMES[name])
+                targets.at_least(f"{size} pixels, batch {batch}: {name} to ours", ratio, TIMES[name], 3)
         report["cases"].append({"size": size, "batch": batch, "processor_ms": times})
     text = (f"{circumstances(load)} {asked.backbone}, {asked.bands} bands, f32, {asked.threads} thread(s): processor time of a "
             f"step in ms, median of {asked.rounds} rounds in turn, with the least and the most.\n\n"
