@@ -155,7 +155,7 @@ fn is_what_was_sent(contribution: &Contribution, sent: &Submission) -> bool {
         ) => {
             // Those of an earlier round's average are left out.
             let scored = start_metrics.is_empty() || *start_metrics == sent.start_metrics;
-            *weights == sent.weights && *report == sent.report && *statistics == sent.statistics && scored
+            *weights == sent.weights && **report == sent.report && *statistics == sent.statistics && scored
         }
         (Contribution::Statistics(bands), Submission::Statistics(sent)) => *bands == sent.bands,
         (Contribution::Evaluation(report), Submission::Scores(sent)) => *report == sent.report,

@@ -314,8 +314,9 @@ mod tests {
     #[test]
     fn samples_without_a_class_and_with_several_count_too() {
         let names: Vec<String> = (0..300).map(|at| (at % 60).to_string()).collect();
-        let classes =
-            |at: usize| (0..5).filter(|class| at % (class + 2) == 0 && at > 100).collect::<Vec<usize>>();
+        let classes = |at: usize| {
+            (0..5).filter(|class| at.is_multiple_of(class + 2) && at > 100).collect::<Vec<usize>>()
+        };
         let found =
             divide(names.iter().enumerate().map(|(at, name)| (name.as_str(), classes(at))), &config());
         let held = found.parts.iter().filter(|part| **part != Split::Train).count();

@@ -146,7 +146,9 @@ impl Job {
         let updates: Vec<_> = round
             .contributions()
             .filter_map(|(name, contribution)| match contribution {
-                Contribution::Update { weights, report, since, .. } => Some((name, *weights, report, *since)),
+                Contribution::Update { weights, report, since, .. } => {
+                    Some((name, *weights, &**report, *since))
+                }
                 Contribution::Statistics(_) | Contribution::Evaluation { .. } => None,
             })
             .collect();

@@ -60,7 +60,7 @@ impl Job {
                 weights: *weights,
                 institutions: vec![name.clone()],
                 rounds: 0,
-                report: report.clone(),
+                report: TrainingReport::clone(report),
                 updates: signed.iter().map(|signed| SignedUpdate::clone(signed)).collect(),
             };
             Some(self.card(planned, frozen, now))
@@ -184,7 +184,7 @@ impl Job {
 /// The reports of the updates that count in a round.
 fn reports(round: &Round) -> impl Iterator<Item = &TrainingReport> {
     round.contributions().filter_map(|(_, contribution)| match contribution {
-        Contribution::Update { report, .. } => Some(report),
+        Contribution::Update { report, .. } => Some(&**report),
         Contribution::Statistics(_) | Contribution::Evaluation { .. } => None,
     })
 }

@@ -127,7 +127,7 @@ impl Job {
         let start_metrics = self.scores_of_average(update.assignment.round, update.start_metrics);
         let contribution = Contribution::Update {
             weights: update.weights,
-            report: update.report,
+            report: Box::new(update.report),
             norm,
             since: update.assignment.round,
             signed: Some(Box::new(signed)),

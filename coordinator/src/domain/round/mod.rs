@@ -28,7 +28,7 @@ pub enum Contribution {
         /// The weights.
         weights: BlobRef,
         /// The report of their training.
-        report: TrainingReport,
+        report: Box<TrainingReport>,
         /// The L2 norm of its step from the weights that it started from; 0 in one-shot jobs.
         norm: Finite,
         /// Index of the round whose weights it started from.

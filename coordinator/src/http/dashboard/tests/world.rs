@@ -539,7 +539,7 @@ fn update(at: usize, score: f64) -> Contribution {
     report.energy = energy(0.004 + 0.001 * (at % 5) as f64);
     Contribution::Update {
         weights: weights(at),
-        report,
+        report: Box::new(report),
         norm: Finite::literal(1.4),
         since: 0,
         signed: None,
