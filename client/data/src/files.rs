@@ -227,3 +227,24 @@ fn stamp_of_one(file: &Path) -> Vec<u8> {
     let inode = [found.len(), found.ino()].into_iter().flat_map(u64::to_le_bytes);
     inode.chain(times.into_iter().flat_map(i64::to_le_bytes)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stamp_of_a_shapefile_is_also_that_of_the_files_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in ["p.shp", "p.dbf", "p.gpkg", "p.txt"] {
+            std::fs::write(at(name), "x").unwrap();
+        }
+        let stamps = || ["p.shp", "p.gpkg"].map(|name| stamp(&at(name)));
+        let before = stamps();
+        std::fs::write(at("p.txt"), "longer").unwrap();
+        assert_eq!(stamps(), before);
+        std::fs::write(at("p.dbf"), "longer").unwrap();
+        assert_ne!(stamps()[0], before[0]);
+        assert_eq!(stamps()[1], before[1]);
+    }
+}
