@@ -6,10 +6,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a finding is a panic")]
 
+mod before_gdal;
 mod blobs;
 mod folder;
 mod messages;
 mod plans;
+mod polygons;
 mod raster;
 mod records;
 mod samples;
@@ -21,9 +23,11 @@ mod target;
 mod text;
 mod weights;
 
+pub use before_gdal::before_gdal;
 pub use blobs::blobs;
 pub use messages::{MESSAGES, messages};
 pub use plans::plans;
+pub use polygons::polygons;
 pub use raster::raster;
 pub use records::records;
 pub use settings::settings;
@@ -39,10 +43,18 @@ use target::{KIB, MIB};
 /// All targets. Limits are a few times what the good inputs take; those of imagery follow from
 /// [`eosfed_data::Limits`]. Of messages, a list of empty entries takes up to 440 bytes of memory for two
 /// of its own: what holds that down is the longest message that each end takes, here 64 KiB.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 13] = [
+    Target {
+        name: "before_gdal",
+        run: before_gdal,
+        seeds: before_gdal::seeds,
+        memory: 16 * MIB,
+        single: 4 * MIB,
+    },
     Target { name: "blobs", run: blobs, seeds: blobs::seeds, memory: 4 * MIB, single: 2 * MIB },
     Target { name: "messages", run: messages, seeds: messages::seeds, memory: 48 * MIB, single: 32 * MIB },
     Target { name: "plans", run: plans, seeds: plans::seeds, memory: 16 * MIB, single: 4 * MIB },
+    Target { name: "polygons", run: polygons, seeds: polygons::seeds, memory: 16 * MIB, single: 4 * MIB },
     Target {
         name: "raster",
         run: raster,

@@ -134,7 +134,21 @@ macro_rules! fuzz {
     };
 }
 
-fuzz!(blobs, messages, plans, raster, records, settings, site, steps, table, text, weights);
+fuzz!(
+    before_gdal,
+    blobs,
+    messages,
+    plans,
+    polygons,
+    raster,
+    records,
+    settings,
+    site,
+    steps,
+    table,
+    text,
+    weights
+);
 
 /// The messages of each method, and those that other programs read by themselves.
 #[test]
