@@ -19,6 +19,7 @@ import time
 import stream
 from document import Targets, circumstances, publish, spread, table
 from federation import Federation
+from flower.processes import processor_seconds
 
 INSTITUTIONS = ["centre", "east", "north", "west"]
 SIDE, PATCHES = 64, 16
@@ -83,12 +84,6 @@ def a_job(federation: Federation, encoding: str, share: float | None, rounds: in
     return {"requests": (requests() - asked) / parts, "bytes": (sent() - before) / parts, "seconds": seconds / rounds}
 
 
-def processor(pid: int) -> float:
-    """Seconds of processor time of a process."""
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def memory(pid: int) -> dict[str, int]:
     """The kernel's sizes of a process, in KiB."""
     lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
@@ -111,10 +106,10 @@ def rows_of_waiting(when: str, federation: Federation, asked: argparse.Namespace
     """What the programs hold and need while nothing is to be done."""
     time.sleep(asked.settle)
     pids = [process.pid for process in federation.started]
-    used, since = [processor(pid) for pid in pids], time.monotonic()
+    used, since = [processor_seconds(pid) for pid in pids], time.monotonic()
     time.sleep(asked.seconds)
     seconds = time.monotonic() - since
-    percent = [100 * (processor(pid) - before) / seconds for pid, before in zip(pids, used)]
+    percent = [100 * (processor_seconds(pid) - before) / seconds for pid, before in zip(pids, used)]
     kib = [memory(pid) for pid in pids]
     rows = []
     for name, own in {"coordinator": slice(0, 1), "client": slice(1, None)}.items():

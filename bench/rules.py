@@ -126,7 +126,7 @@ def compare(rule: str, count: int, asked: argparse.Namespace, files: list[pathli
 
 
 def row(count: int, rule: str, program: str, found: list[dict]) -> list[str]:
-    grown = spread([one["grown"] / 2**20 for one in found], 0) if "grown" in found[0] and program == OWN else ""
+    grown = spread([one["grown"] / 2**20 for one in found], 0) if program == OWN else ""
     times = [spread([one[what] for one in found], 0) for what in ("wall_ms", "processor_ms")]
     print(f"{count} {rule} {program}: {times[0]} ms, processor {times[1]} ms", file=sys.stderr, flush=True)
     return [f"{rule.replace('_', ' ')}, {program}", str(count), *times, grown]

@@ -1,13 +1,12 @@
 //! The scores of the average that a round starts from: they leave as other scores do, and only where there is an average.
 
-use eosfed_client::site_log::{EntryKind, Record, Sending};
+use eosfed_client::site_log::Sending;
 use eosfed_common::assignment::{Assignment, TrainingWork, UpdateSubmission, Work};
 use eosfed_common::plan::{JobKind, Training};
 use eosfed_testkit::assignments::training;
 use eosfed_testkit::signing;
-use eosfed_transport::wire::Wire as _;
 
-use crate::site_log::entries;
+use crate::site_log::sent_update;
 use crate::world::{FINISHED, POLICY, STARTED, World};
 
 /// Training of a round that covers this part of the schedule.
@@ -25,12 +24,7 @@ async fn submitted(round: Assignment, policy: &str, scores: &str) -> (UpdateSubm
     let world = World::new(round, &format!("{STARTED}{finished}")).await;
     world.set_policy(policy);
     world.run().await;
-    let sent = world.fake.get().updates.values().next().cloned().expect("an update was sent");
-    let mut reports = entries(&world).into_iter().filter_map(|entry| match entry.kind {
-        EntryKind::Sending(sending) if sending.record == Record::TrainingReport => Some(sending),
-        _ => None,
-    });
-    (UpdateSubmission::from_message(sent).unwrap(), reports.next_back().unwrap())
+    sent_update(&world)
 }
 
 #[tokio::test]

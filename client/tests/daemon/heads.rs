@@ -1,14 +1,13 @@
 //! What the training of a head tells of its bands: with the word `statistics`, signed, and otherwise nothing.
 
-use eosfed_client::site_log::{EntryKind, Record, Sending};
+use eosfed_client::site_log::Sending;
 use eosfed_common::assignment::UpdateSubmission;
 use eosfed_common::plan::JobKind;
 use eosfed_common::weights::write;
 use eosfed_testkit::assignments::{blob, training};
 use eosfed_testkit::signing;
-use eosfed_transport::wire::Wire as _;
 
-use crate::site_log::entries;
+use crate::site_log::sent_update;
 use crate::world::{FINISHED, POLICY, STARTED, World};
 
 /// A policy that lets heads be trained, and these words leave.
@@ -30,12 +29,7 @@ async fn submitted(words: &str, moments: &str) -> (UpdateSubmission, Sending) {
     world.fake.get().blobs.insert(blob().digest.to_string(), b"w".to_vec());
     world.set_policy(&policy(words));
     world.run().await;
-    let sent = world.fake.get().updates.values().next().cloned().expect("an update was sent");
-    let mut reports = entries(&world).into_iter().filter_map(|entry| match entry.kind {
-        EntryKind::Sending(sending) if sending.record == Record::TrainingReport => Some(sending),
-        _ => None,
-    });
-    (UpdateSubmission::from_message(sent).unwrap(), reports.next_back().unwrap())
+    sent_update(&world)
 }
 
 #[tokio::test]

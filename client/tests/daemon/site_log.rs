@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use eosfed_client::condition::ConditionKind;
 use eosfed_client::policy::GivenApproval;
-use eosfed_client::site_log::{Approved, Entry, EntryKind, Follower, Record, Why, verify};
-use eosfed_common::assignment::Assignment;
+use eosfed_client::site_log::{Approved, Entry, EntryKind, Follower, Record, Sending, Why, verify};
+use eosfed_common::assignment::{Assignment, UpdateSubmission};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
 use eosfed_common::ledger::Event;
 use eosfed_common::plan::JobKind;
 use eosfed_testkit::assignments;
+use eosfed_transport::wire::Wire as _;
 
 use crate::good;
 use crate::world::{POLICY, WEIGHTS, World, statistics, training, until};
@@ -19,6 +20,16 @@ use crate::world::{POLICY, WEIGHTS, World, statistics, training, until};
 pub(crate) fn entries(world: &World) -> Vec<Entry> {
     verify(&world.site().log(), None).unwrap();
     complete_entries(world)
+}
+
+/// The update that the daemon has submitted, and what the log says of its report.
+pub(crate) fn sent_update(world: &World) -> (UpdateSubmission, Sending) {
+    let sent = world.fake.get().updates.values().next().cloned().expect("an update was sent");
+    let mut reports = entries(world).into_iter().filter_map(|entry| match entry.kind {
+        EntryKind::Sending(sending) if sending.record == Record::TrainingReport => Some(sending),
+        _ => None,
+    });
+    (UpdateSubmission::from_message(sent).unwrap(), reports.next_back().unwrap())
 }
 
 /// The entries whose lines are complete, of a log that may be written at the same time.
