@@ -46,12 +46,13 @@ impl<'a> Coordinates<'a> {
 }
 
 /// An integer for the bits of a float, in the order of [`f32::total_cmp`]; its own inverse.
+#[inline(always)]
 const fn ordered(bits: i32) -> i32 {
     bits ^ (((bits >> 31).cast_unsigned()) >> 1).cast_signed()
 }
 
 fn load(values: &[Stored], lanes: &mut Lanes) {
-    with_vectors(|| {
+    with_vectors!({
         for (lane, value) in lanes.iter_mut().zip(values) {
             *lane = ordered(i32::from_le_bytes(*value));
         }
@@ -61,7 +62,7 @@ fn load(values: &[Stored], lanes: &mut Lanes) {
 /// The mean of sorted values, from the smallest to the largest. Like that of [`Iterator::sum`], the sum
 /// begins with -0.0, which changes no value.
 fn mean(kept: &[Lanes], combined: &mut [f64]) {
-    with_vectors(|| {
+    with_vectors!({
         let mut sums = [-0.0_f64; WIDTH];
         for lanes in kept {
             for (sum, lane) in sums.iter_mut().zip(lanes) {

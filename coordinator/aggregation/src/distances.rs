@@ -156,7 +156,7 @@ impl Pairs {
 }
 
 fn widen(values: &[Stored], block: &mut [Wide; BLOCK]) {
-    with_vectors(|| {
+    with_vectors!({
         for (wide, values) in block.iter_mut().zip(values.as_chunks::<LANES>().0) {
             for (wide, stored) in wide.iter_mut().zip(values) {
                 *wide = value(*stored);
@@ -165,28 +165,38 @@ fn widen(values: &[Stored], block: &mut [Wide; BLOCK]) {
     });
 }
 
-/// Adds the squared differences of all pairs in a block.
+/// Adds the squared differences of all pairs in a block: groups of [`TOGETHER`] updates with one another, so that the two
+/// groups at hand stay in a first-level cache.
 fn add_squares(block: &[[Wide; BLOCK]], lanes: usize, sums: &mut [Wide]) {
     let count = block.len();
-    for (a, one) in block.iter().enumerate() {
-        let others = &block[a + 1..];
-        let sums = &mut sums[a * count + a + 1..(a + 1) * count];
-        let (tiles, rest) = others.as_chunks::<TOGETHER>();
-        let (tile_sums, rest_sums) = sums.as_chunks_mut::<TOGETHER>();
-        with_vectors(|| {
-            for (others, sums) in tiles.iter().zip(tile_sums) {
-                tile(&one[..lanes], others, sums);
+    let (groups, rest) = block.as_chunks::<TOGETHER>();
+    let grouped = groups.len() * TOGETHER;
+    with_vectors!({
+        for (at, group) in groups.iter().enumerate() {
+            let first = at * TOGETHER;
+            for a in first..first + TOGETHER {
+                for b in a + 1..first + TOGETHER {
+                    tile(&block[a][..lanes], &[&block[b]], &mut sums[a * count + b..]);
+                }
             }
-            for (other, sums) in rest.as_chunks::<1>().0.iter().zip(rest_sums.as_chunks_mut::<1>().0) {
-                tile(&one[..lanes], other, sums);
+            for (others, from) in groups[at + 1..].iter().zip((first + TOGETHER..).step_by(TOGETHER)) {
+                for (one, a) in group.iter().zip(first..) {
+                    tile(&one[..lanes], &others.each_ref(), &mut sums[a * count + from..]);
+                }
             }
-        });
-    }
+        }
+        for (other, b) in rest.iter().zip(grouped..) {
+            for (one, a) in block[..b].iter().zip(0..) {
+                tile(&one[..lanes], &[other], &mut sums[a * count + b..]);
+            }
+        }
+    });
 }
 
-/// Adds the squared differences between one update and `N` others.
+/// Adds the squared differences between one update and `N` others to the first sums.
 #[inline(always)]
-fn tile<const N: usize>(one: &[Wide], others: &[[Wide; BLOCK]; N], sums: &mut [Wide; N]) {
+fn tile<const N: usize>(one: &[Wide], others: &[&[Wide; BLOCK]; N], sums: &mut [Wide]) {
+    let Some(sums) = sums.first_chunk_mut::<N>() else { return };
     let mut kept = *sums;
     for (index, one) in one.iter().enumerate() {
         for (other, sum) in others.iter().zip(&mut kept) {

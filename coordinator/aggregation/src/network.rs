@@ -34,7 +34,7 @@ impl Network {
 
     /// Sorts every lane.
     pub(crate) fn sort(&self, lanes: &mut [Lanes]) {
-        with_vectors(|| {
+        with_vectors!({
             for (first, second) in &self.0 {
                 let (below, above) = lanes.split_at_mut(*second);
                 for (a, b) in below[*first].iter_mut().zip(&mut above[0]) {
