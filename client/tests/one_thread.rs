@@ -97,7 +97,12 @@ impl Simulated {
 
 impl Coordinator for Simulated {
     async fn hello(&self) -> Result<Greeting, Refusal> {
-        let greeting = Greeting { institution: "west".to_owned(), coordinator_keys: Vec::new(), now: None };
+        let greeting = Greeting {
+            institution: "west".to_owned(),
+            coordinator_keys: Vec::new(),
+            now: None,
+            takes_points: true,
+        };
         self.call("hello", |_| Ok(greeting)).await
     }
 

@@ -354,6 +354,10 @@ pub struct UpdateSubmission {
     /// for people, and no part of what is signed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub start_metrics: BTreeMap<String, Finite>,
+    /// Points of the curve since the last heartbeat, at most [`MAX_POINTS`], for coordinators that take them here. They
+    /// are no part of what is signed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub points: Vec<CurvePoint>,
 }
 
 impl UpdateSubmission {

@@ -61,6 +61,32 @@ async fn heartbeats_cannot_fill_the_store() {
     assert!(stored < 64 << 20, "{stored}");
 }
 
+/// An update may bring the last points of the curve, under the rules for those of heartbeats.
+#[tokio::test(flavor = "multi_thread")]
+async fn points_of_an_update_have_the_bounds_of_those_of_heartbeats() {
+    let leased = Leased::new().await;
+    leased.heartbeat(vec![point(1, Vec::new())]).await.unwrap();
+    let weights = leased.upload(&leased.weights()).await.unwrap();
+    let many = vec![point(2, Vec::new()); MAX_POINTS + 1];
+    let refused = leased.submit_telling(weights, many).await.unwrap_err();
+    assert!(refused.reason == Reason::Malformed && refused.message.contains("points"), "{refused}");
+    assert_eq!(leased.curve().await, [1]);
+    // A step that is there already came with a heartbeat whose answer was lost.
+    let points = vec![point(1, Vec::new()), point(2, vec![metric("accuracy", 0.5)]), point(3, Vec::new())];
+    leased.submit_telling(weights, points.clone()).await.unwrap();
+    assert_eq!(leased.curve().await, [1, 2, 3]);
+    leased.submit_telling(weights, points).await.unwrap();
+    assert_eq!(leased.curve().await, [1, 2, 3], "the answer was lost");
+
+    for wrong in [metric("accuracy", -1e9), metric("iou/1", 0.5), metric("colour", 0.5)] {
+        let leased = Leased::new().await;
+        let weights = leased.upload(&leased.weights()).await.unwrap();
+        let refused = leased.submit_telling(weights, vec![point(7, vec![wrong])]).await.unwrap_err();
+        assert!(refused.reason == Reason::Malformed && refused.message.contains("step 7"), "{refused}");
+        assert!(leased.curve().await.is_empty());
+    }
+}
+
 /// Attack 6: one lease, 40 uploads of random bytes, which all stayed on the disk.
 #[tokio::test(flavor = "multi_thread")]
 async fn uploads_of_one_lease_are_few_and_leave_nothing() {
@@ -169,6 +195,7 @@ async fn to_know_a_digest_gives_no_right_to_the_bytes() {
         report: Some(report(3, Vec::new())),
         statistics: None,
         start_metrics: Vec::new(),
+        points: Vec::new(),
     };
     let refused = ParticipantClient::new(mallory.clone()).submit_update(submission).await.unwrap_err();
     assert_eq!(from_status(&refused).reason, Reason::BlobMissing, "{refused:?}");

@@ -347,6 +347,7 @@ fn requests(job: &str, assignment: &str, token: &str) -> Vec<Call> {
             weights: Some(blob), report: Some(report), signature: proof.clone(),
             statistics: Some(v1::SignedMoments { bands: moments(), signature: proof.clone() }),
             start_metrics: plain(),
+            points: vec![v1::CurvePoint { step: 1, loss: 0.5, metrics: plain() }],
         },
         "submit_statistics": v1::SubmitStatisticsRequest {
             assignment: assignment.clone(), lease_token: token.clone(), idempotency_key: key(),

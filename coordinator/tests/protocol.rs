@@ -231,6 +231,7 @@ async fn an_upload_that_is_not_a_model_is_not_kept() {
         report: Some(report),
         statistics: None,
         start_metrics: Vec::new(),
+        points: Vec::new(),
     };
     let status = participant.submit_update(submission).await.unwrap_err();
     assert_eq!(from_status(&status).reason, Reason::WeightsMalformed, "{status:?}");

@@ -268,13 +268,19 @@ fn unreadable(error: &WireError) -> Refusal {
 impl Coordinator for GrpcCoordinator {
     async fn hello(&self) -> Result<Greeting, Refusal> {
         let request = v1::HelloRequest { protocol: PROTOCOL.into(), version: VERSION.to_owned() };
-        let v1::HelloResponse { protocol, version, institution, coordinator_keys: keys, now_ms } =
-            answer(CALL_TIMEOUT, self.participant().hello(request)).await?;
+        let v1::HelloResponse {
+            protocol,
+            version,
+            institution,
+            coordinator_keys: keys,
+            now_ms,
+            takes_points,
+        } = answer(CALL_TIMEOUT, self.participant().hello(request)).await?;
         agree("client", "coordinator", protocol, &version)?;
         *self.uploads() = Uploads::default();
         let coordinator_keys = coordinator_keys(keys).map_err(|error| unreadable(&error))?;
         let now = (now_ms > 0).then_some(Timestamp(now_ms));
-        Ok(Greeting { institution, coordinator_keys, now })
+        Ok(Greeting { institution, coordinator_keys, now, takes_points })
     }
 
     async fn poll(&self, seen: u64, wait: Duration, guard: OfferGuard) -> Result<Offers, Refusal> {

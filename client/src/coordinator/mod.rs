@@ -43,6 +43,8 @@ pub struct Greeting {
     pub coordinator_keys: Vec<CoordinatorKey>,
     /// The coordinator's time; absent of earlier versions.
     pub now: Option<Timestamp>,
+    /// Whether an update may bring the last points of the curve.
+    pub takes_points: bool,
 }
 
 /// A new certificate from the authority.

@@ -9,11 +9,20 @@ use eosfed_common::policy_summary::PolicySummary;
 
 use crate::data_description::DataDescription;
 
+/// A greeting that the coordinator has answered.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Greeted {
+    /// When the certificate ends with which it was made.
+    pub(super) until: Timestamp,
+    /// Whether the coordinator takes points of the curve with an update.
+    pub(super) takes_points: bool,
+}
+
 /// What is known of the data set, and what the coordinator knows of it.
 #[derive(Debug, Default)]
 pub(super) struct DataMemory {
-    /// When the certificate ends with which the coordinator was greeted; nothing when it has to be greeted again.
-    pub(super) greeted_until: Option<Timestamp>,
+    /// How the coordinator was greeted last; nothing when it has to be greeted again.
+    pub(super) greeted: Option<Greeted>,
     /// The data sets as they were found last, by their names.
     pub(super) found: BTreeMap<Option<DataSetName>, DataDescription>,
     /// The statement that the coordinator has taken since it was greeted.

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use eosfed_common::assignment::{Directive, Progress};
+use eosfed_common::assignment::{CurvePoint, Directive, MAX_POINTS, Progress};
 use eosfed_common::ids::LeaseToken;
 use eosfed_common::refusal::Refusal;
 use eosfed_transport::wire::{Heartbeat, message_bytes};
@@ -113,12 +113,27 @@ impl<C: Coordinator> Reporter<C> {
         }
     }
 
-    /// Sends the points that are left, as far as the site log can be written.
+    /// How many points the update may bring.
+    pub(super) fn kept_for_update(&self) -> usize {
+        if self.progress.may_come_with_update() { MAX_POINTS } else { 0 }
+    }
+
+    /// The points that the update brings, at most as many as were kept for it.
+    pub(super) fn of_update(&self, kept: usize) -> Vec<CurvePoint> {
+        if kept > 0 { self.progress.report(true).points } else { Vec::new() }
+    }
+
+    /// Notes that an update has brought so many points.
+    pub(super) fn brought(&self, points: usize) {
+        self.progress.sent(points);
+    }
+
+    /// Sends the points that are left but for so many, as far as the site log can be written.
     ///
     /// # Errors
     /// The coordinator's refusal.
-    pub(super) async fn flush(&self, token: &LeaseToken) -> Result<(), Refusal> {
-        while self.progress.has_points() && self.may_send_points() {
+    pub(super) async fn flush(&self, token: &LeaseToken, kept: usize) -> Result<(), Refusal> {
+        while self.progress.unsent() > kept && self.may_send_points() {
             match self.heartbeat(token).await? {
                 (Directive::Stop(refusal), _) => return Err(refusal),
                 (Directive::Continue(_), 0) => return Ok(()),

@@ -9,6 +9,7 @@ use eosfed_common::refusal::{Reason, Refusal};
 use tokio::time::Instant;
 
 use super::budget::refusal_bytes;
+use super::data_memory::Greeted;
 use super::environment::{DaemonError, Environment};
 use super::run::{Daemon, Flow};
 use super::step::Event;
@@ -72,7 +73,7 @@ impl<E: Environment> Daemon<E> {
 
     async fn poll(&mut self) -> Result<Flow, DaemonError> {
         if self.progress.contact_lost() {
-            self.data.greeted_until = None;
+            self.data.greeted = None;
         }
         let mut seen = self.offers.seen();
         let mut failures = 0;
@@ -95,7 +96,7 @@ impl<E: Environment> Daemon<E> {
             match offers {
                 // The coordinator may have another key since. It names it in a greeting.
                 Ok(offers) if known && self.has_unknown_signature(&offers) => {
-                    self.data.greeted_until = None;
+                    self.data.greeted = None;
                     seen = 0;
                 }
                 Ok(offers) => {
@@ -118,7 +119,7 @@ impl<E: Environment> Daemon<E> {
                 }
                 Err(refusal) => {
                     failures += 1;
-                    self.data.greeted_until = None;
+                    self.data.greeted = None;
                     if failures == 1 {
                         let what = format!("tries until the coordinator answers; it does not: {refusal}");
                         self.parts.watcher.doing(&what);
@@ -134,7 +135,7 @@ impl<E: Environment> Daemon<E> {
 
     /// Whether the coordinator was greeted with this certificate, and was reached since.
     fn is_greeted(&self) -> bool {
-        self.data.greeted_until == Some(self.parts.credentials.not_after)
+        self.data.greeted.is_some_and(|greeted| greeted.until == self.parts.credentials.not_after)
     }
 
     /// Whether an offer that was not declined yet is not signed with a key that this client knows.
@@ -150,17 +151,18 @@ impl<E: Environment> Daemon<E> {
         if self.is_greeted() {
             return Ok(Ok(()));
         }
-        let Greeting { institution, coordinator_keys, now: _ } = match self.parts.coordinator.hello().await {
-            Ok(greeting) => greeting,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
+        let Greeting { institution, coordinator_keys, now: _, takes_points } =
+            match self.parts.coordinator.hello().await {
+                Ok(greeting) => greeting,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
         self.pin(&coordinator_keys)?;
         tracing::info!(%institution, "connected; waiting for work");
         self.data.shared = None;
         if let Err(refusal) = self.state_data_once().await? {
             return Ok(Err(refusal));
         }
-        self.data.greeted_until = Some(self.parts.credentials.not_after);
+        self.data.greeted = Some(Greeted { until: self.parts.credentials.not_after, takes_points });
         Ok(Ok(()))
     }
 
@@ -470,8 +472,7 @@ impl<E: Environment> Daemon<E> {
                 let named = dataset.as_ref().map(tracing::field::display);
                 tracing::info!(assignment = %assignment.id, dataset = named, "accepted {}", describe(&assignment));
                 self.parts.watcher.doing(&format!("works on {}", assignment.id));
-                self.progress.clear();
-                self.progress.renewed();
+                self.progress.accepted(self.data.greeted.is_some_and(|greeted| greeted.takes_points));
                 self.offers.postponed.remove(&assignment.id.job);
                 self.offers.blocked.clear();
                 self.offers.next_look = None;

@@ -20,6 +20,8 @@ struct PendingReport {
     renewed: Option<Instant>,
     /// Whether it could not be reached since the work was accepted.
     contact_lost: bool,
+    /// Whether it takes points with an update.
+    takes_points: bool,
 }
 
 /// Clones share it. Points are reported at least once, and again when an answer was lost. Repeated points
@@ -59,12 +61,14 @@ impl ProgressTracker {
         pending.points.push_back(CurvePoint { step, loss, metrics });
     }
 
-    /// Forgets an earlier assignment's progress.
-    pub(super) fn clear(&self) {
-        *self.lock() = PendingReport::default();
+    /// Begins an assignment whose lease was just granted, by a coordinator that takes points with an update or does
+    /// not.
+    pub(super) fn accepted(&self, takes_points: bool) {
+        *self.lock() =
+            PendingReport { takes_points, renewed: Some(Instant::now()), ..PendingReport::default() };
     }
 
-    /// Notes that the coordinator has granted or renewed the lease.
+    /// Notes that the coordinator has renewed the lease.
     pub(super) fn renewed(&self) {
         self.lock().renewed = Some(Instant::now());
     }
@@ -89,8 +93,16 @@ impl ProgressTracker {
         self.lock().points.clear();
     }
 
-    pub(super) fn has_points(&self) -> bool {
-        !self.lock().points.is_empty()
+    /// How many points are not reported yet.
+    pub(super) fn unsent(&self) -> usize {
+        self.lock().points.len()
+    }
+
+    /// Whether the update may bring the last points. Once the coordinator could not be reached, it may be another
+    /// version that does not take them.
+    pub(super) fn may_come_with_update(&self) -> bool {
+        let pending = self.lock();
+        pending.takes_points && !pending.contact_lost
     }
 
     /// One report, with its points, which stay until [`Self::sent`]; or without anything, since the number of
@@ -131,7 +143,19 @@ mod tests {
         assert_eq!((report.points.len(), report.points[0].metrics.len()), (1, 1));
         assert_eq!(tracker.report(true), report, "the answer may have been lost");
         tracker.sent(1);
-        assert!(!tracker.has_points());
+        assert_eq!(tracker.unsent(), 0);
+    }
+
+    #[test]
+    fn points_come_with_an_update_if_the_coordinator_takes_them_and_was_reached_since() {
+        let tracker = ProgressTracker::default();
+        assert!(!tracker.may_come_with_update(), "nothing is known after a restart");
+        tracker.accepted(true);
+        assert!(tracker.may_come_with_update());
+        tracker.lose_contact();
+        assert!(!tracker.may_come_with_update());
+        tracker.accepted(false);
+        assert!(!tracker.may_come_with_update());
     }
 
     #[test]

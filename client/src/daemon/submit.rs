@@ -225,13 +225,17 @@ struct Submission<C> {
 
 impl<C: Coordinator> Submission<C> {
     async fn send(&self, held: &HeldAssignment, outcome: &Outcome) -> Result<Timestamp, NotSent> {
-        match self.reporter.flush(&held.lease.token).await {
+        let kept = match outcome {
+            Outcome::Update(_) => self.reporter.kept_for_update(),
+            Outcome::Statistics(_) | Outcome::Scores(_) | Outcome::Failure(_) | Outcome::Withheld(_) => 0,
+        };
+        match self.reporter.flush(&held.lease.token, kept).await {
             // The result is sent even if the coordinator refuses the points of the curve.
             Err(refusal) if recovery(refusal.reason) == Recovery::Abandon => {}
             flushed => flushed?,
         }
         match outcome {
-            Outcome::Update(update) => self.send_update(held, update).await,
+            Outcome::Update(update) => self.send_update(held, update, kept).await,
             Outcome::Statistics(bands) => self.send_statistics(held, bands).await,
             Outcome::Scores(report) => self.send_scores(held, report).await,
             Outcome::Failure(why) | Outcome::Withheld(why) => {
@@ -310,7 +314,13 @@ impl<C: Coordinator> Submission<C> {
         Ok(at)
     }
 
-    async fn send_update(&self, held: &HeldAssignment, update: &Update) -> Result<Timestamp, NotSent> {
+    /// Sends an update, with at most so many points of the curve.
+    async fn send_update(
+        &self,
+        held: &HeldAssignment,
+        update: &Update,
+        kept: usize,
+    ) -> Result<Timestamp, NotSent> {
         self.ask_policy()?;
         let (file, sent) = update.sent();
         let digest = Some(sent.digest);
@@ -336,6 +346,7 @@ impl<C: Coordinator> Submission<C> {
             report.scoring = None;
         }
         let start_metrics = if metrics { update.start_metrics.clone() } else { BTreeMap::new() };
+        let points = self.reporter.of_update(if metrics { kept } else { 0 });
         // What the coordinator has not brought says more of the imagery than a specialist needs.
         let statistics = self.allows(Egress::Statistics)?;
         if !statistics {
@@ -359,7 +370,9 @@ impl<C: Coordinator> Submission<C> {
             signature: self.sign(&statement)?,
             statistics,
             start_metrics,
+            points,
         };
+        let brought = submission.points.len();
         let what = told::contents(&submission);
         let bytes = message_bytes(submission.clone());
         let mut sending = self.sending(Record::TrainingReport, what, bytes);
@@ -377,6 +390,7 @@ impl<C: Coordinator> Submission<C> {
             // Of a submission that was not recorded, the refused upload is the cause.
             Err(cause) => submitted.map_err(|why| if why.reason.is_transient() { why } else { cause })?,
         };
+        self.reporter.brought(brought);
         self.note_sent(weights);
         self.note_sent(sending);
         Ok(at)

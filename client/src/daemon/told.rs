@@ -41,6 +41,9 @@ pub(super) fn contents(submission: &UpdateSubmission) -> String {
     if !submission.start_metrics.is_empty() {
         contents.push(format!("{} of the average", counted(submission.start_metrics.len(), "score")));
     }
+    if !submission.points.is_empty() {
+        contents.push(format!("{} of the curve", counted(submission.points.len(), "point")));
+    }
     if let Some(told) = &submission.statistics {
         contents.push(format!("moments of {}", counted(told.bands.len(), "band")));
     }
@@ -79,9 +82,12 @@ mod tests {
         update.report.normalisation.clear();
         assert!(update.statistics.is_some() && has_statistics(&of_head, &update));
         assert!(contents(&update).contains("moments of 1 band"), "{}", contents(&update));
-        assert!(contents(&update).contains("1 score, 1 score of the average, "), "{}", contents(&update));
+        let told = contents(&update);
+        assert!(told.contains("1 score, 1 score of the average, 1 point of the curve, "), "{told}");
         update.start_metrics.clear();
-        assert!(!contents(&update).contains("average"), "{}", contents(&update));
+        update.points.clear();
+        let told = contents(&update);
+        assert!(!told.contains("average") && !told.contains("curve"), "{told}");
         update.statistics = None;
         assert!(!has_statistics(&of_head, &update), "a head without moments tells none");
         assert!(!contents(&update).contains("moments"), "{}", contents(&update));

@@ -66,6 +66,7 @@ const FIELDS: &[(&str, Leaves)] = &[
     ("SignedMoments.signature", OfTheMessage),
     // Of the average that the round started from, on the institution's validation part.
     ("SubmitUpdateRequest.start_metrics", With(Metrics)),
+    ("SubmitUpdateRequest.points", With(Metrics)),
     ("Blob.digest", WithWeights),
     ("Blob.size", WithWeights),
     ("TrainingReport.samples", WithWeights),

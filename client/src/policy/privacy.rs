@@ -173,6 +173,7 @@ pub(crate) const WITHOUT_NOISE: &[(&[&str], &str, Option<Egress>)] = &[
             "TrainingReport.metrics",
             "TrainingReport.scoring",
             "SubmitUpdateRequest.start_metrics",
+            "SubmitUpdateRequest.points",
             "Scoring.part",
             "Scoring.samples",
             "Scoring.intervals",

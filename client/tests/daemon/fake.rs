@@ -85,6 +85,8 @@ pub(crate) struct Inner {
     pub(crate) unsigned_heads: bool,
     /// How many renewals have been asked for.
     pub(crate) renewals: usize,
+    /// An earlier version, which does not read points of an update.
+    pub(crate) earlier: bool,
 }
 
 /// A signed release that lists a base, as a document of the coordinator.
@@ -201,7 +203,15 @@ impl Participant for Fake {
         let version = "0".to_owned();
         let institution = "west".to_owned();
         let coordinator_keys = coordinator_keys_message(signing::coordinator().named());
-        Ok(Response::new(v1::HelloResponse { protocol, version, institution, coordinator_keys, now_ms: 0 }))
+        let takes_points = !inner.earlier;
+        Ok(Response::new(v1::HelloResponse {
+            protocol,
+            version,
+            institution,
+            coordinator_keys,
+            now_ms: 0,
+            takes_points,
+        }))
     }
 
     async fn poll(&self, request: Request<v1::PollRequest>) -> Result<Response<v1::PollResponse>, Status> {
@@ -288,6 +298,9 @@ impl Participant for Fake {
         let digest = request.weights.clone().unwrap_or_default().digest;
         if !inner.blobs.contains_key(&digest) {
             return Err(to_status(&Refusal::new(Reason::BlobMissing, "upload first")));
+        }
+        if !inner.earlier {
+            inner.points.extend(request.points.iter().cloned());
         }
         inner.updates.insert(request.idempotency_key.clone(), request);
         if inner.lose_answers {

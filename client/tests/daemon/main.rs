@@ -64,11 +64,18 @@ async fn one_shot_training_is_submitted() {
     assert!(sent.weights > 13_000_000 && sent.metrics > 0 && sent.control > 0, "{sent:?}");
 }
 
-/// What a round costs is in the number of calls: an acceptance and a heartbeat renew the lease for all that follows, and who
-/// was greeted is not greeted again.
+/// What a round costs is in the number of calls: an acceptance renews the lease for all that follows, the update brings the
+/// curve, and who was greeted is not greeted again. Earlier coordinators get the curve with a heartbeat.
 #[tokio::test]
-async fn a_round_takes_one_heartbeat_for_its_curve_and_no_greeting() {
+async fn a_round_takes_no_heartbeat_and_no_greeting() {
+    for (earlier, beats) in [(false, 0), (true, 4)] {
+        four_rounds(earlier, beats).await;
+    }
+}
+
+async fn four_rounds(earlier: bool, beats: usize) {
     let world = World::new(training(), &good()).await;
+    world.fake.get().earlier = earlier;
     let (cancel, task) = world.start_with(|parts| {
         parts.once = false;
         parts.intervals.heartbeat = Duration::from_secs(3600);
@@ -83,7 +90,9 @@ async fn a_round_takes_one_heartbeat_for_its_curve_and_no_greeting() {
     cancel.cancel();
     task.await.unwrap().unwrap();
     let inner = world.fake.get();
-    assert_eq!((inner.greetings, inner.beats), (1, 4));
+    assert_eq!((inner.greetings, inner.beats), (1, beats));
+    let steps: Vec<u64> = inner.points.iter().map(|point| point.step).collect();
+    assert_eq!(steps, [2, 4].repeat(4));
 }
 
 /// Who could not be reached may be another program since, or have another key.

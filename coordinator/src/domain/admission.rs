@@ -168,6 +168,7 @@ impl ScreenedUpdate {
         check_metrics(metrics)?;
         check_summary(&submission.start_metrics)
             .map_err(|error| Refusal::new(Reason::Malformed, format!("`start_metrics`: {error}")))?;
+        check_points(&submission.points)?;
         check_energy(energy)?;
         for entry in normalisation {
             check_moment("normalisation", "mean", &entry.band, entry.mean.get())?;

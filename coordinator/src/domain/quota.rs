@@ -92,15 +92,23 @@ impl Quotas {
             let message = format!("a lease as old as this one may send {most} heartbeats, found `{found}`");
             return Err(refused(message));
         }
-        let bytes = usage.point_bytes + points.iter().map(bytes_of).sum::<u64>();
-        if bytes > MAX_POINT_BYTES {
-            let message =
-                format!("a lease may send {MAX_POINT_BYTES} bytes of curve points, found `{bytes}`");
-            return Err(refused(message));
-        }
+        usage.count_points(points)?;
         usage.heartbeats += 1;
-        usage.point_bytes = bytes;
         Ok(())
+    }
+
+    /// Counts points that an update brings.
+    ///
+    /// # Errors
+    /// [`Reason::TooLarge`] if the lease has used up its bytes; nothing is counted then.
+    pub fn points(
+        &mut self,
+        token: &LeaseToken,
+        of: (&InstitutionName, &JobId),
+        points: &[CurvePoint],
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        self.usage(token, of, now).count_points(points)
     }
 
     /// Chooses which of its leases the rest of an upload counts for: the one that it was begun with, or
@@ -186,6 +194,19 @@ impl Quotas {
     }
 }
 
+impl Usage {
+    fn count_points(&mut self, points: &[CurvePoint]) -> Result<(), Refusal> {
+        let bytes = self.point_bytes + points.iter().map(bytes_of).sum::<u64>();
+        if bytes > MAX_POINT_BYTES {
+            let message =
+                format!("a lease may send {MAX_POINT_BYTES} bytes of curve points, found `{bytes}`");
+            return Err(refused(message));
+        }
+        self.point_bytes = bytes;
+        Ok(())
+    }
+}
+
 fn bytes_of(point: &CurvePoint) -> u64 {
     let name = |name: &String| name.len() as u64 + POINT_BYTES;
     POINT_BYTES + point.metrics.keys().map(name).sum::<u64>()
@@ -261,6 +282,8 @@ mod tests {
         let now = NOW.plus(Duration::from_secs(sent));
         let beat = quotas.heartbeat(&token(1), (&name("west"), &job()), &[], now);
         assert!(beat.is_ok(), "the lease goes on without points");
+        let of_update = quotas.points(&token(1), (&name("west"), &job()), &points, now).unwrap_err();
+        assert_eq!(of_update, refused, "those of an update count too");
     }
 
     #[test]

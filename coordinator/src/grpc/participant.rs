@@ -202,6 +202,7 @@ impl Participant for Service {
                 institution: caller.to_string(),
                 coordinator_keys,
                 now_ms,
+                takes_points: true,
             })
         }))
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 use bytes::Bytes;
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::refusal::Refusal;
+use eosfed_common::view::ParticipantView;
 use eosfed_proto::v1;
 use eosfed_proto::v1::blobs_client::BlobsClient;
 use eosfed_proto::v1::operator_client::OperatorClient;
@@ -77,6 +78,27 @@ impl Leased {
         report: v1::TrainingReport,
         signature: String,
     ) -> Result<(), Refusal> {
+        self.submit_all(weights, report, signature, Vec::new()).await
+    }
+
+    /// The same with points of the curve.
+    pub(crate) async fn submit_telling(
+        &self,
+        weights: BlobRef,
+        points: Vec<v1::CurvePoint>,
+    ) -> Result<(), Refusal> {
+        let report = report(3, Vec::new());
+        let signature = update_signature("west", &self.assignment, weights, &report);
+        self.submit_all(weights, report, signature, points).await
+    }
+
+    async fn submit_all(
+        &self,
+        weights: BlobRef,
+        report: v1::TrainingReport,
+        signature: String,
+        points: Vec<v1::CurvePoint>,
+    ) -> Result<(), Refusal> {
         let submission = v1::SubmitUpdateRequest {
             assignment: self.assignment.clone(),
             lease_token: self.token.clone(),
@@ -86,9 +108,19 @@ impl Leased {
             signature,
             statistics: None,
             start_metrics: Vec::new(),
+            points,
         };
         let answer = ParticipantClient::new(self.west.clone()).submit_update(submission).await;
         answer.map(drop).map_err(|status| from_status(&status))
+    }
+
+    /// The steps of its curve, as the coordinator stores them.
+    pub(crate) async fn curve(&self) -> Vec<u64> {
+        let wanted = v1::GetRoundRequest { job: self.job.clone(), round: 0, attempt: 1, curves: true };
+        let answer = OperatorClient::new(self.server.operator()).get_round(wanted).await.unwrap();
+        let part = answer.into_inner().message().await.unwrap().unwrap();
+        let west: ParticipantView = serde_json::from_str(&part.participants[0].participant_json).unwrap();
+        west.curve.iter().map(|point| point.step).collect()
     }
 
     /// Bytes below the folder of its blobs, uploads under way included.

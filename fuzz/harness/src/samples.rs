@@ -1,10 +1,9 @@
 //! Valid values to begin with: those of the test kit, and a few that only fuzzing needs.
 
 use eosfed_common::assignment::{
-    Assignment, CurvePoint, EvaluationSubmission, EvaluationWork, Offered, Progress, StatisticsSubmission,
-    TrainingWork, UpdateSubmission, Work,
+    Assignment, EvaluationSubmission, EvaluationWork, Offered, Progress, StatisticsSubmission, TrainingWork,
+    UpdateSubmission, Work,
 };
-use eosfed_common::finite::Finite;
 use eosfed_common::head::HeadOver;
 use eosfed_common::model::Task;
 use eosfed_common::plan::{JobKind, Loss, Training};
@@ -77,8 +76,6 @@ pub(crate) fn statistics_submission() -> StatisticsSubmission {
 }
 
 pub(crate) fn heartbeat() -> Heartbeat {
-    let UpdateSubmission { assignment, token, .. } = detailed_update();
-    let metrics = [("miou".to_owned(), Finite::literal(0.1))].into();
-    let points = vec![CurvePoint { step: 3, loss: Finite::literal(0.5), metrics }];
+    let UpdateSubmission { assignment, token, points, .. } = detailed_update();
     Heartbeat { assignment, token, progress: Progress { step: 3, steps: 9, points } }
 }

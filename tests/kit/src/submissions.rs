@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use eosfed_common::assignment::{
-    BandMoments, BlobRef, EvaluationSubmission, SignedMoments, StatisticsSubmission, UpdateSubmission,
+    BandMoments, BlobRef, CurvePoint, EvaluationSubmission, SignedMoments, StatisticsSubmission,
+    UpdateSubmission,
 };
 use eosfed_common::band_values::{BandValues, ValueUnit};
 use eosfed_common::card::{BandNormalisation, Energy, EnergySource, InitialFile};
@@ -74,6 +75,7 @@ pub fn update(
         signature,
         statistics: None,
         start_metrics: BTreeMap::new(),
+        points: Vec::new(),
     }
 }
 
@@ -151,5 +153,7 @@ pub fn detailed_update() -> UpdateSubmission {
     told[0].values = Some(BandValues { unit: Some(ValueUnit::Reflectance), low, high });
     let id = "j-0a1b2c3d.1.2.west".parse().unwrap();
     let start_metrics = [("accuracy".to_owned(), Finite::literal(0.375))].into();
-    telling(UpdateSubmission { start_metrics, ..update(&id, &token(1), blob(), report) }, told)
+    let metrics = [("accuracy".to_owned(), Finite::literal(0.5))].into();
+    let points = vec![CurvePoint { step: 3, loss: Finite::literal(0.5), metrics }];
+    telling(UpdateSubmission { start_metrics, points, ..update(&id, &token(1), blob(), report) }, told)
 }

@@ -101,7 +101,7 @@ impl Coordinator for Connection {
     async fn hello(&self) -> Result<Greeting, Refusal> {
         self.done(Call::Hello).await?;
         let institution = self.world.lock().site_mut(self.index).name.to_string();
-        Ok(Greeting { institution, coordinator_keys: Vec::new(), now: None })
+        Ok(Greeting { institution, coordinator_keys: Vec::new(), now: None, takes_points: true })
     }
 
     async fn poll(&self, seen: u64, wait: Duration, _: OfferGuard) -> Result<Offers, Refusal> {
@@ -166,7 +166,7 @@ impl Coordinator for Connection {
         update.weights = self.world.lock().site_mut(self.index).uploaded(update.weights);
         let key = signing::institution(update.assignment.institution.as_str());
         update.signature = key.sign(&update.statement());
-        self.submit(Submission::Update(update)).await
+        self.submit(Submission::Update(Box::new(update))).await
     }
 
     async fn submit_statistics(&self, statistics: StatisticsSubmission) -> Result<Timestamp, Refusal> {

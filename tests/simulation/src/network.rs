@@ -17,7 +17,7 @@ use eosfed_transport::wire::Heartbeat;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Submission {
     /// Weights.
-    Update(UpdateSubmission),
+    Update(Box<UpdateSubmission>),
     /// Moments of bands.
     Statistics(StatisticsSubmission),
     /// Scores of a specialist.
@@ -52,6 +52,15 @@ impl Submission {
             Self::Statistics(statistics) => &mut statistics.key,
             Self::Scores(scores) => &mut scores.key,
         }
+    }
+
+    /// The same without points of the curve.
+    #[must_use]
+    pub fn without_points(mut self) -> Self {
+        if let Self::Update(update) = &mut self {
+            update.points.clear();
+        }
+        self
     }
 
     /// The same submission with another lease.

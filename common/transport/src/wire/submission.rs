@@ -24,17 +24,24 @@ pub struct Heartbeat {
     pub progress: Progress,
 }
 
+/// The points of a curve that one message may have.
+fn curve_points(points: Vec<v1::CurvePoint>) -> Result<Vec<CurvePoint>, WireError> {
+    at_most("points", MAX_POINTS, points)?.into_iter().map(CurvePoint::from_message).collect()
+}
+
+fn curve_point_messages(points: Vec<CurvePoint>) -> Vec<v1::CurvePoint> {
+    points.into_iter().map(Wire::into_message).collect()
+}
+
 impl Wire for Heartbeat {
     type Message = v1::HeartbeatRequest;
 
     fn from_message(message: v1::HeartbeatRequest) -> Result<Self, WireError> {
         let v1::HeartbeatRequest { assignment, lease_token, step, steps, points } = message;
-        let points = at_most("points", MAX_POINTS, points)?;
-        let points = points.into_iter().map(CurvePoint::from_message).collect::<Result<_, _>>()?;
         Ok(Self {
             assignment: parse("assignment", &assignment)?,
             token: parse("lease_token", &lease_token)?,
-            progress: Progress { step, steps, points },
+            progress: Progress { step, steps, points: curve_points(points)? },
         })
     }
 
@@ -45,7 +52,7 @@ impl Wire for Heartbeat {
             lease_token: token.expose().to_owned(),
             step,
             steps,
-            points: points.into_iter().map(Wire::into_message).collect(),
+            points: curve_point_messages(points),
         }
     }
 }
@@ -100,6 +107,7 @@ impl Wire for UpdateSubmission {
             signature,
             statistics,
             start_metrics,
+            points,
         } = message;
         Ok(Self {
             assignment: parse("assignment", &assignment)?,
@@ -110,6 +118,7 @@ impl Wire for UpdateSubmission {
             signature: parse("signature", &signature)?,
             statistics: statistics.map(SignedMoments::from_message).transpose()?.map(Box::new),
             start_metrics: metrics(start_metrics)?,
+            points: curve_points(points)?,
         })
     }
 
@@ -123,6 +132,7 @@ impl Wire for UpdateSubmission {
             signature,
             statistics,
             start_metrics,
+            points,
         } = self;
         v1::SubmitUpdateRequest {
             assignment: assignment.to_string(),
@@ -133,6 +143,7 @@ impl Wire for UpdateSubmission {
             signature: signature.to_string(),
             statistics: statistics.map(|statistics| statistics.into_message()),
             start_metrics: metric_messages(start_metrics),
+            points: curve_point_messages(points),
         }
     }
 }

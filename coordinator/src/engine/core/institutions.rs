@@ -139,12 +139,13 @@ impl Core {
         Ok((job.receipt(id, key, &closed), job.closed.len()))
     }
 
-    /// Counts a submission under the write lock. `seen` is the number of closed rounds when the caller
+    /// Counts a submission under the write lock, and stores its curve if it brings one. `seen` is the number of closed rounds when the caller
     /// checked that the submission was not recorded yet.
     async fn count(
         &self,
         writer: &mut Writer,
         (id, key, seen): (&AssignmentId, &IdempotencyKey, usize),
+        curve: Option<Curve>,
         submit: impl FnOnce(&Job, Timestamp) -> Result<(Outcome, Timestamp), Refusal>,
     ) -> Result<Timestamp, Refusal> {
         if self.with_job(&id.job, |job| job.closed.len())? != seen
@@ -157,7 +158,7 @@ impl Core {
             let (outcome, recorded) = submit(state.job(&id.job)?, now)?;
             Ok::<_, Refusal>((recorded, state.settle(outcome, now)?))
         })?;
-        self.store_change(writer, change, now).await?;
+        self.store_change(writer, Change { curves: curve.into_iter().collect(), ..change }, now).await?;
         Ok(recorded)
     }
 
@@ -188,11 +189,28 @@ impl Core {
         // Blobs are removed under the same lock, so a blob that exists now cannot be removed before the
         // update counts.
         self.must_be_here(*weights).await?;
+        let curve = self.with_points_of(submission).await?;
         let submit = |job: &Job, now| job.submit_update(screened, now);
-        let recorded = self.count(&mut writer, (id, key, seen), submit).await?;
+        let recorded = self.count(&mut writer, (id, key, seen), curve, submit).await?;
         drop(writer);
         self.unpin(id, *weights).await;
         Ok(recorded)
+    }
+
+    /// The curve with the points that an update brings; nothing where it has none that are new. An update counts also if
+    /// its lease may send no more points.
+    async fn with_points_of(&self, submission: &UpdateSubmission) -> Result<Option<Curve>, Refusal> {
+        let UpdateSubmission { assignment: id, token, points, .. } = submission;
+        if points.is_empty() {
+            return Ok(None);
+        }
+        let Some(curve) = self.with_job(&id.job, |job| job.curve_of(id))? else { return Ok(None) };
+        let counted = lock(&self.quotas).points(token, (&id.institution, &id.job), points, self.now());
+        if let Err(refusal) = counted {
+            tracing::warn!(assignment = %id, %refusal, "the points of an update are not kept");
+            return Ok(None);
+        }
+        Ok(self.curve(curve).await?.extended(points.clone()))
     }
 
     /// Unpins an upload: from now on, records decide whether its blob is kept.
@@ -308,7 +326,7 @@ impl Core {
         };
         let mut writer = self.lock_writer().await;
         let submit = |job: &Job, now| job.submit_statistics(screened, now);
-        self.count(&mut writer, (&id, &key, seen), submit).await
+        self.count(&mut writer, (&id, &key, seen), None, submit).await
     }
 
     /// Admits and counts scores. Gives the time of their first record. Refused ones fail the assignment.
@@ -334,7 +352,7 @@ impl Core {
         };
         let mut writer = self.lock_writer().await;
         let submit = |job: &Job, now| job.submit_evaluation(screened, now);
-        self.count(&mut writer, (&id, &key, seen), submit).await
+        self.count(&mut writer, (&id, &key, seen), None, submit).await
     }
 
     /// Records that the work has failed at an institution and will not be repeated there.

@@ -2,6 +2,7 @@
 
 mod changed;
 mod encodings;
+mod points;
 mod refused;
 mod retention;
 mod told;

@@ -173,6 +173,7 @@ impl Participant for Liar {
             institution: VICTIM.to_owned(),
             coordinator_keys: coordinator_keys_message(signing::coordinator().named()),
             now_ms: 0,
+            takes_points: true,
         }))
     }
 

@@ -174,6 +174,7 @@ impl Claimant {
                 signature,
                 statistics: None,
                 start_metrics: Vec::new(),
+                points: Vec::new(),
             };
             tell("update", self.member.participant().submit_update(submission).await)?;
         }

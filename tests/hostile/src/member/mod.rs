@@ -276,6 +276,7 @@ impl Member {
             signature,
             statistics: None,
             start_metrics: Vec::new(),
+            points: Vec::new(),
         };
         tell("submit", self.participant().submit_update(submission).await).map(drop)
     }
