@@ -33,6 +33,11 @@ pub fn samples(seed: u64) -> u64 {
     10 + seed % 11
 }
 
+/// The accuracy that a training of so many samples tells of the weights that it starts from, which a test can recompute.
+pub fn start_accuracy(samples: u64) -> f64 {
+    samples as f64 / 32.0
+}
+
 /// SplitMix64, which is the same on every machine.
 pub fn mix(seed: u64) -> u64 {
     let mut state = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);

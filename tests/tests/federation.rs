@@ -52,6 +52,16 @@ fn killed_twice_it_finishes_and_counts_each_update_once() {
         assert_eq!(digests.len(), 3, "three updates, each counted once");
     }
 
+    // The average of the first training round, as all three have scored it before they trained it on.
+    let scores = rounds[2]["participants"].as_object().unwrap().values().map(|one| &one["start_metrics"]);
+    assert!(scores.clone().all(|scores| scores["macro_f1"].is_f64()), "{done:#}");
+    let picture = federation.path("curves.png");
+    let drawn = federation.ask(&["job", "plot", &job, "--file", picture.to_str().unwrap()]);
+    let [mean] = &drawn["curves"]["mean_after_aggregation"].as_array().unwrap()[..] else {
+        panic!("the last average has no score: {drawn:#}")
+    };
+    assert_eq!((&mean["round"], &mean["institutions"]), (&2.into(), &3.into()), "{drawn:#}");
+
     let pulled = federation.path("release");
     succeed(&mut federation.eosfed(&["release", "pull", "--to", &pulled.to_string_lossy()]));
     let specialist = std::fs::read(pulled.join("shared/weights.safetensors")).unwrap();
