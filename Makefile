@@ -37,6 +37,7 @@ demo: programs ## Watch three institutions build an ensemble from a real satelli
 test: tools ## Run every test, with and without libtorch
 	@stage() { echo "== $$1"; shift; local start=$$SECONDS; "$$@"; echo "== took $$((SECONDS - start)) s"; }; \
 	stage "scripts" $(PYTHON) deploy/test_deploy.py; \
+	stage "what measurements write" $(PYTHON) bench/test_document.py; \
 	stage "without libtorch" env -u LIBTORCH $(CARGO) test --quiet $(WITHOUT_LIBTORCH); \
 	$(WITH_LIBTORCH); \
 	stage "the trainer" $(CARGO) test --quiet -p eosfed-trainer; \

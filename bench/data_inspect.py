@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 
-from document import circumstances, replace
+from document import circumstances, replace, table
 from stream import CLASSES, describe, tiff
 
 SIDE = 64
@@ -63,13 +63,11 @@ def measure(options: argparse.Namespace, count: int) -> dict:
     return row
 
 
-def table(rows: list[dict], load_before: float) -> str:
-    lines = ["| files | time | processor | a file | peak memory |", "| ---: | ---: | ---: | ---: | ---: |"]
-    for row in rows:
-        each = row["processor_seconds"] / row["files"] * 1000
-        lines.append(f"| {row['files']:,} | {row['seconds']:.1f} s | {row['processor_seconds']:.1f} s | {each:.2f} ms "
-                     f"| {row['memory_mib']:.0f} MiB |")  # fmt: skip
-    return "\n".join(lines) + f"\n\n{circumstances(load_before)}"
+def found(rows: list[dict]) -> str:
+    cells = [[f"{row['files']:,}", f"{row['seconds']:.1f} s", f"{row['processor_seconds']:.1f} s",
+              f"{row['processor_seconds'] / row['files'] * 1000:.2f} ms", f"{row['memory_mib']:.0f} MiB"]
+             for row in rows]  # fmt: skip
+    return table(["files", "time", "processor", "a file", "peak memory"], cells, first="---:")
 
 
 def main() -> None:
@@ -83,7 +81,7 @@ def main() -> None:
     load = os.getloadavg()[0]
     rows = [measure(options, int(count)) for count in options.files.split(",")]
     if options.document:
-        replace(options.document, "bench-inspect", table(rows, load))
+        replace(options.document, "bench-inspect", f"{found(rows)}\n\n{circumstances(load)}")
 
 
 if __name__ == "__main__":

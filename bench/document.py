@@ -34,9 +34,9 @@ def spread(values: list[float], digits: int) -> str:
     return f"{middle:,.{digits}f} ({least:,.{digits}f}–{most:,.{digits}f})" if len(values) > 1 else f"{middle:,.{digits}f}"
 
 
-def table(heads: list[str], rows: list[list[str]]) -> str:
-    """A table whose first column is text and whose others are numbers."""
-    lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows]
+def table(heads: list[str], rows: list[list[str]], first: str = "---") -> str:
+    """A table whose first column is text, or with `first="---:"` numbers, and whose others are numbers."""
+    lines = [heads, [first, *["---:"] * (len(heads) - 1)], *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 

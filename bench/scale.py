@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 
-from document import circumstances, replace
+from document import circumstances, replace, table
 from svg import chart
 
 MIB = 1024
@@ -58,12 +58,8 @@ class Part:
         return [(line[self.x], value(line)) for line in lines]
 
     def table(self, lines: list[dict]) -> str:
-        rows = [f"| {self.x_name} | " + " | ".join(name for name, _, _ in self.looked_at) + " |",
-                "| ---: |" + " ---: |" * len(self.looked_at)]
-        for line in lines:
-            cells = [shown.format(value(line)) for _, value, shown in self.looked_at]
-            rows.append(f"| {line[self.x]:,} | " + " | ".join(cells) + " |")
-        return "\n".join(rows)
+        rows = [[f"{line[self.x]:,}", *(shown.format(value(line)) for _, value, shown in self.looked_at)] for line in lines]
+        return table([self.x_name, *(name for name, _, _ in self.looked_at)], rows, first="---:")
 
     def growth(self, lines: list[dict]) -> str:
         slopes = [(name, exponent(self.points(lines, value))) for name, value, _ in self.looked_at]
