@@ -194,9 +194,13 @@ mod tests {
     }
 
     fn picture(panels: &[Panel]) -> image::RgbImage {
+        titled("loss", STEPS, panels)
+    }
+
+    fn titled(title: &str, across: Across<'_>, panels: &[Panel]) -> image::RgbImage {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lines.png");
-        line_chart(&path, "loss", STEPS, panels).unwrap();
+        line_chart(&path, title, across, panels).unwrap();
         image::open(&path).unwrap().to_rgb8()
     }
 
@@ -211,6 +215,55 @@ mod tests {
         assert!(pixels(&one, [213, 94, 0]) > 500, "the line is drawn");
     }
 
+    /// The columns and the rows of the left two thirds of a picture that have this colour. The legend is to the right.
+    fn extent(picture: &image::RgbImage, colour: [u8; 3]) -> [(u32, u32); 2] {
+        let found =
+            picture.enumerate_pixels().filter(|(x, _, pixel)| *x < SIZE.0 * 2 / 3 && pixel.0 == colour);
+        let least_and_most =
+            |places: Vec<u32>| (*places.iter().min().unwrap(), *places.iter().max().unwrap());
+        let (columns, rows): (Vec<_>, Vec<_>) = found.map(|(x, y, _)| (x, y)).unzip();
+        [columns, rows].map(least_and_most)
+    }
+
+    #[test]
+    fn points_and_lines_are_where_their_numbers_say() {
+        let mut three = panel(vec![(0.0, 0.0)]);
+        three.series.push(Series::line("line", vec![(2.0, 0.5), (4.0, 0.5)]));
+        three.series.push(Series::line("end", vec![(10.0, 1.0)]));
+        let drawn = picture(&[three]);
+        // From the left, a margin of 16 pixels and 64 for the numbers of the axis; dots reach over the ends.
+        let place = |x: f64| 80.0 + f64::from(SIZE.0 - 16 - 80) * x / 10.0;
+        let [first, line] = [[213, 94, 0], [0, 158, 115]].map(|colour| extent(&drawn, colour));
+        for (found, x) in [(first[0].1, 0.0), (line[0].0, 2.0), (line[0].1, 4.0)] {
+            assert!((f64::from(found) - place(x)).abs() < 6.0, "{found} for {x}, not {}", place(x));
+        }
+        assert!(
+            line[1].1 - line[1].0 < 10 && line[1].1 + 100 < first[1].0,
+            "0.5 is above 0: {line:?}, {first:?}"
+        );
+    }
+
+    #[test]
+    fn titles_axes_and_names_are_written() {
+        let plain = picture(&[panel(vec![(0.0, 2.0), (10.0, 1.0)])]);
+        let of = |change: fn(&mut Panel), title: &str, across: Across<'_>| {
+            let mut panel = panel(vec![(0.0, 2.0), (10.0, 1.0)]);
+            change(&mut panel);
+            titled(title, across, &[panel])
+        };
+        let same = |_: &mut Panel| ();
+        assert!(of(same, "loss", STEPS) == plain, "the same numbers make the same picture");
+        let others = [
+            ("the title", of(same, "another", STEPS)),
+            ("what runs to the right", of(same, "loss", Across { name: "rounds", ..STEPS })),
+            ("what runs upwards, with its unit", of(|panel| panel.y.push_str(" (m)"), "loss", STEPS)),
+            ("a name in the legend", of(|panel| panel.series[0].name = "east".to_owned(), "loss", STEPS)),
+        ];
+        for (what, other) in others {
+            assert!(other != plain, "{what} is not written");
+        }
+    }
+
     #[test]
     fn panels_are_above_one_another_and_lines_of_one_name_have_one_colour() {
         let mut below = panel(vec![(0.0, 0.2), (10.0, 0.4)]);
@@ -222,8 +275,15 @@ mod tests {
             emphasis: Emphasis::Grey,
             ..Series::line("other mean", vec![(0.0, 0.25), (10.0, 0.25)])
         });
-        let both = picture(&[panel(vec![(0.0, 2.0), (10.0, 1.0)]), below]);
+        let both = picture(&[panel(vec![(0.0, 2.0), (10.0, 1.0)]), below.clone()]);
         assert!(pixels(&both, [140, 140, 140]) > 500, "two means are told apart");
+        let without = |name: &str| {
+            let mut below = below.clone();
+            below.series.retain(|series| series.name != name);
+            picture(&[panel(vec![(0.0, 2.0), (10.0, 1.0)]), below])
+        };
+        let black = |picture: &image::RgbImage| pixels(picture, [0, 0, 0]);
+        assert!(black(&both) > black(&without("mean")) + 500, "texts and axes are black too");
         assert_eq!(both.dimensions(), (SIZE.0, 2 * PANEL));
         let half = |below: bool| {
             let rows = both.enumerate_pixels().filter(move |(_, y, _)| (*y > PANEL) == below);
