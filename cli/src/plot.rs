@@ -15,8 +15,8 @@ use super::scores;
 
 /// The line of the mean of the scores before the weights of a round are averaged.
 const OF_OWN_WEIGHTS: &str = "each institution's own weights, mean";
-/// The line of the scores after that.
-const OF_AVERAGE: &str = "the average of their weights";
+/// The line of the scores after that. It says why it ends before the other.
+const OF_AVERAGE: &str = "the average of their weights, scored in the next round";
 
 /// Draws the training loss and the validation scores of each institution, round after round, and gives the numbers. For
 /// an evaluation, it draws the scores.
