@@ -5,7 +5,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use super::kinds::GdalKind;
-use super::{classic, hdf4, zarr};
+use super::{classic, hdf4, hdf5, zarr};
 use crate::error::DataError;
 
 /// Checks a file of a kind. A VRT has a check of its own, since it names other files; what is not looked at here, the library
@@ -17,13 +17,9 @@ pub(super) fn check(kind: GdalKind, path: &Path) -> Result<(), DataError> {
     match kind {
         GdalKind::NetCdfClassic => classic::check(path),
         GdalKind::Hdf4 => hdf4::check(path),
+        GdalKind::NetCdf | GdalKind::Hdf5 => hdf5::check(path),
         GdalKind::Zarr => zarr::check(path),
-        GdalKind::Jpeg2000
-        | GdalKind::Vrt
-        | GdalKind::NetCdf
-        | GdalKind::Hdf5
-        | GdalKind::Envi
-        | GdalKind::Safe => Ok(()),
+        GdalKind::Jpeg2000 | GdalKind::Vrt | GdalKind::Envi | GdalKind::Safe => Ok(()),
     }
 }
 

@@ -6,6 +6,7 @@
 mod classic;
 mod guard;
 mod hdf4;
+mod hdf5;
 mod kinds;
 #[cfg(feature = "gdal")]
 mod library;
