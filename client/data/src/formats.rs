@@ -18,7 +18,7 @@ pub struct Formats {
     pub numbers: Vec<Format>,
     /// What the bands of GeoTIFF mean.
     pub photometric: Vec<Format>,
-    /// Kinds of files that GDAL decodes, or that are refused.
+    /// Kinds of files that GDAL decodes, or that are refused: of images, and of polygons as labels.
     pub gdal: Vec<GdalFormat>,
     /// The version of GDAL; null in a build without the feature `gdal`.
     pub gdal_version: Option<String>,
@@ -37,10 +37,11 @@ pub struct FormatLimits {
     pub bytes: u64,
 }
 
-const FILES: [&str; 3] = [
+const FILES: [&str; 4] = [
     "GeoTIFF and BigTIFF: strips or tiles, interleaved or planar, also with the mask inside the file; windows are read",
     "PNG: read whole",
     "JPEG: 1, 3 or 4 components of 8 bits, read whole",
+    "GeoJSON: polygons as labels, read whole",
 ];
 
 /// What this build reads, from the tables by which files are accepted.

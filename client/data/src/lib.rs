@@ -48,7 +48,7 @@ pub use dataset::{
 pub use error::DataError;
 pub use files::has_ending;
 pub use formats::{FormatLimits, Formats, formats};
-pub use gdal_file::{GdalFormat, check_before_gdal};
+pub use gdal_file::{Content, GdalFormat, check_before_gdal};
 pub use georeference::{Agreement, Difference, GeoReference, Grid, TOLERANCE as GRID_TOLERANCE};
 pub use geotiff::{
     BaselineOffset, Complex, FileScaling, Format, GeoTiff, MAP_TILE, MapBand, MapKind, MapLayout, PutTile,

@@ -361,6 +361,12 @@ fn kinds_that_another_build_reads_are_refused_with_both_remedies() {
     let read = kinds.iter().filter(|kind| kind.read).count();
     assert_eq!(read, 0);
     assert!(kinds[0].name == "JPEG 2000" && kinds[0].lacking.as_ref().unwrap().contains("feature `gdal`"));
+    let labels = kinds.iter().filter(|kind| kind.content == eosfed_data::Content::Polygons);
+    let lacking: Vec<_> = labels
+        .map(|kind| (&*kind.name, kind.lacking.clone().unwrap(), kind.note.contains("ogr2ogr")))
+        .collect();
+    let said = "it is read with a build with the feature `gdal`".to_owned();
+    assert_eq!(lacking, [("GeoPackage", said.clone(), true), ("Shapefile", said, true)]);
 }
 
 /// Kinds that no build reads.

@@ -321,6 +321,36 @@ fn of_several_images_in_a_file_a_vrt_names_one() {
     }
 }
 
+/// Whole, and as the image of a VRT.
+#[test]
+fn hdf5_that_names_other_files_is_refused_before_gdal_opens_it() {
+    if !reads("HDF5Image") || !reads("VRT") {
+        return;
+    }
+    let goldens = Path::new(env!("CARGO_MANIFEST_DIR")).join("goldens/hdf5");
+    let folder = tempfile::tempdir().unwrap();
+    let vrt = folder.path().join("one.vrt");
+    for (name, image, part) in [
+        ("old-link.h5", "//group/elsewhere", "into another file, `other.h5`"),
+        ("new-storage.h5", "//group/pixels", "external storage"),
+        ("old-virtual.h5", "//group/pixels", "put together from others"),
+    ] {
+        for ending in ["h5", "nc"] {
+            let path = folder.path().join(name).with_extension(ending);
+            fs::copy(goldens.join(name), &path).unwrap();
+            let said = refusal(&path);
+            assert!(said.contains(part) && !said.contains("GDAL says"), "{name}: {said}");
+        }
+        fs::write(&vrt, placed_by_vrt(&format!("HDF5:\"{name}\":{image}"), true, "Float32", "")).unwrap();
+        let said = refusal(&vrt);
+        assert!(said.contains("it names a file that is not read") && said.contains(part), "{name}: {said}");
+    }
+    // One of them that names none goes on to the library, which finds two images.
+    fs::copy(goldens.join("new-own.h5"), folder.path().join("own.h5")).unwrap();
+    let said = refusal(&folder.path().join("own.h5"));
+    assert!(said.contains("found `2`") && said.contains("//group/hard"), "{said}");
+}
+
 /// A VRT of one band that is a whole image of this name.
 fn placed_by_vrt(name: &str, relative: bool, numbers: &str, nodata: &str) -> String {
     let [width, height] = SIZE;

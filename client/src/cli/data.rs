@@ -155,7 +155,7 @@ fn print_formats(formats: &Formats) {
     let version = gdal_version.as_deref().unwrap_or("not in this build");
     let mut through_gdal = table();
     through_gdal.set_header([&format!("through GDAL ({version})"), "endings", "read", ""]);
-    for GdalFormat { name, drivers: _, endings, read, lacking, note } in gdal {
+    for GdalFormat { name, drivers: _, endings, read, lacking, note, content: _ } in gdal {
         let read = if *read { "yes" } else { "no" };
         let note = lacking.as_ref().map_or_else(|| note.clone(), |lacking| format!("{lacking}; {note}"));
         through_gdal.add_row([name, &endings.join(", "), read, &note]);

@@ -30,7 +30,8 @@ pub enum Layout {
         /// The same areas at the later date, in the same order (change detection).
         #[serde(default)]
         after: Vec<PathBuf>,
-        /// Their masks or target rasters, in the same order; GeoJSON files with polygons, or one such file for all.
+        /// Their masks or target rasters, in the same order; files with polygons (GeoJSON; in a build with GDAL also GeoPackage
+        /// and Shapefile), or one such file for all.
         #[serde(alias = "targets")]
         masks: Vec<PathBuf>,
         /// Side of a tile in pixels.
@@ -50,8 +51,8 @@ pub enum Layout {
         images: OneOrMany,
         /// Folders of images at the later date (change detection).
         after: Option<OneOrMany>,
-        /// Folder of masks, of GeoJSON files with polygons, or of target rasters, relative to `dataset.toml`; or one GeoJSON
-        /// file for all.
+        /// Folder of masks, of files with polygons (GeoJSON; in a build with GDAL also GeoPackage and Shapefile), or of target
+        /// rasters, relative to `dataset.toml`; or one file with polygons for all.
         #[serde(alias = "targets")]
         masks: PathBuf,
         /// Side in pixels of the tiles that the images are cut into; default: whole images.
@@ -71,8 +72,8 @@ pub enum Layout {
         images: OneOrMany,
         /// Patterns of the images at the later date (change detection).
         after: Option<OneOrMany>,
-        /// Pattern of the masks, of GeoJSON files with polygons, or of target rasters (dense tasks); or one GeoJSON file for
-        /// all.
+        /// Pattern of the masks, of files with polygons (GeoJSON; in a build with GDAL also GeoPackage and Shapefile), or of
+        /// target rasters (dense tasks); or one file with polygons for all.
         #[serde(alias = "targets")]
         masks: Option<String>,
         /// The part whose equal values stay in one part of the data set.
@@ -98,8 +99,9 @@ pub enum Layout {
         images: OneOrMany,
         /// Columns with paths of images at the later date (change detection).
         after: Option<OneOrMany>,
-        /// Column with the class, the classes joined by `;` or as a list, or the path of the mask, of a GeoJSON file
-        /// with polygons, or of the target raster; a path can be made of columns too.
+        /// Column with the class, the classes joined by `;` or as a list, or the path of the mask, of a file with polygons
+        /// (GeoJSON; in a build with GDAL also GeoPackage and Shapefile), or of the target raster; a path can be made of
+        /// columns too.
         #[serde(skip_serializing_if = "Option::is_none")]
         target: Option<String>,
         /// Instead of it, one column a class, in the order of `classes`, with 0 and 1 or shares (multilabel).

@@ -38,7 +38,7 @@ pub(crate) enum GdalKind {
     Safe,
 }
 
-/// What is known of a kind.
+/// What is known of a kind of images.
 pub(super) struct KindFact {
     pub(super) kind: GdalKind,
     pub(super) name: &'static str,
@@ -133,16 +133,26 @@ pub(crate) struct VectorFact {
     /// GDAL's name of what reads it.
     pub(super) driver: &'static str,
     pub(super) ending: &'static str,
+    /// What is read of it.
+    pub(super) note: &'static str,
     /// Endings of the files beside it that belong to it.
     pub(super) beside: &'static [&'static str],
 }
 
 pub(super) const VECTORS: [VectorFact; 2] = [
-    VectorFact { name: "GeoPackage", driver: "GPKG", ending: "gpkg", beside: &[] },
+    VectorFact {
+        name: "GeoPackage",
+        driver: "GPKG",
+        ending: "gpkg",
+        note: "polygons as labels, in one layer; `ogr2ogr` makes GeoJSON of it, which every build reads",
+        beside: &[],
+    },
     VectorFact {
         name: "Shapefile",
         driver: "ESRI Shapefile",
         ending: "shp",
+        note: "polygons as labels, with its `.shx`, `.dbf` and `.prj` beside it; `ogr2ogr` makes GeoJSON of it, which every build \
+               reads",
         beside: &["shx", "dbf", "prj", "cpg", "SHX", "DBF", "PRJ", "CPG"],
     },
 ];

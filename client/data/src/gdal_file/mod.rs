@@ -31,7 +31,7 @@ use crate::geotiff::{REWRITE, conversion};
 pub(crate) use kinds::{
     FileKind, GdalKind, VectorFact, has_gdal_ending, has_known_ending, is_image_folder, vectors_of,
 };
-use kinds::{KINDS, KindFact};
+use kinds::{KINDS, VECTORS};
 #[cfg(feature = "gdal")]
 pub(crate) use opened::GdalFile;
 #[cfg(feature = "gdal")]
@@ -56,24 +56,41 @@ pub struct GdalFormat {
     pub lacking: Option<String>,
     /// What is read of it, or why it is not read in any build.
     pub note: String,
+    /// What a data set takes from it.
+    pub content: Content,
+}
+
+/// What a data set takes from a kind of file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Content {
+    /// The pixels of images, masks and target rasters.
+    Pixels,
+    /// Polygons as labels.
+    Polygons,
 }
 
 /// What this build reads through GDAL.
 pub(crate) fn gdal_formats() -> Vec<GdalFormat> {
     let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
-    let format = |fact: &KindFact| {
-        let refused = fact.drivers.is_empty();
-        let lacking = lacking(fact.drivers);
+    let format = |content, name: &str, drivers: &[&str], endings: &[&str], note: &str| {
+        let lacking = lacking(drivers);
         GdalFormat {
-            name: fact.name.to_owned(),
-            drivers: owned(fact.drivers),
-            endings: owned(fact.endings),
-            read: !refused && lacking.is_none(),
+            name: name.to_owned(),
+            drivers: owned(drivers),
+            endings: owned(endings),
+            read: !drivers.is_empty() && lacking.is_none(),
             lacking: lacking.map(|reason| format!("it is read {reason}")),
-            note: fact.note.to_owned(),
+            note: note.to_owned(),
+            content,
         }
     };
-    KINDS.iter().map(format).collect()
+    let images =
+        KINDS.iter().map(|fact| format(Content::Pixels, fact.name, fact.drivers, fact.endings, fact.note));
+    let vectors = VECTORS
+        .iter()
+        .map(|fact| format(Content::Polygons, fact.name, &[fact.driver], &[fact.ending], fact.note));
+    images.chain(vectors).collect()
 }
 
 /// The version of the library; `None` in a build without it.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use eosfed_data::{Limits, formats};
+use eosfed_data::{Content, Limits, formats};
 use gdal::DriverManager;
 use gdal::spatial_ref::SpatialRef;
 use gdal::vector::{Feature, Geometry, LayerAccess as _, LayerOptions, OGRFieldType, OGRwkbGeometryType};
@@ -30,6 +30,15 @@ const DRAWN: [(Option<&str>, &str); 5] = [
     (Some("snow"), "POLYGON ((500010 4599390,500110 4599390,500060 4599310,500010 4599390))"),
     (None, "POLYGON ((500700 4599700,500700 4599600,500800 4599600,500700 4599700))"),
 ];
+
+#[test]
+fn this_build_says_that_it_reads_them_as_labels() {
+    let kinds = formats(&Limits::default()).gdal;
+    let labels = kinds.iter().filter(|kind| kind.content == Content::Polygons);
+    let said: Vec<_> =
+        labels.map(|kind| (&*kind.drivers[0], &*kind.endings[0], kind.read, kind.lacking.as_ref())).collect();
+    assert_eq!(said, [("GPKG", "gpkg", true, None), ("ESRI Shapefile", "shp", true, None)]);
+}
 
 /// A layer of a file.
 struct Layer<'a> {
