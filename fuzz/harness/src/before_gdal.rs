@@ -1,9 +1,18 @@
-//! What is decided about a file before GDAL opens it: where a VRT may point, and whether netCDF classic and HDF4 are whole.
+//! What is decided about a file before GDAL opens it: where a VRT may point, whether netCDF classic and HDF4 are whole, and
+//! whether HDF5 names other files.
 
 use eosfed_data::{Raster, check_before_gdal, write_geotiff};
 
 use crate::folder::file;
 use crate::target::Seeds;
+
+/// Files of HDF5 that name no other, and some that do.
+const OLD: [u8; 8988] = *include_bytes!("../../../client/data/goldens/hdf5/old-own.h5");
+const NEW: [u8; 6172] = *include_bytes!("../../../client/data/goldens/hdf5/new-own.h5");
+const MANY: [u8; 7231] = *include_bytes!("../../../client/data/goldens/hdf5/many.h5");
+const LINK: [u8; 310] = *include_bytes!("../../../client/data/goldens/hdf5/new-link.h5");
+const STORAGE: [u8; 634] = *include_bytes!("../../../client/data/goldens/hdf5/new-storage.h5");
+const VIRTUAL: [u8; 6528] = *include_bytes!("../../../client/data/goldens/hdf5/old-virtual.h5");
 
 thread_local! {
     static IMAGES: () = images();
@@ -15,6 +24,7 @@ pub fn before_gdal(bytes: &[u8]) -> bool {
     let name = match bytes {
         [b'<', ..] => "before.vrt",
         [b'C', ..] => "before.nc",
+        [0x89, ..] => "before.h5",
         _ => "before.hdf",
     };
     let path = file(name, bytes);
@@ -96,6 +106,7 @@ pub(crate) fn seeds() -> Seeds {
     ];
     let mut good: Vec<Vec<u8>> = good.into_iter().map(String::into_bytes).collect();
     good.extend([classic(), hdf4()]);
+    good.extend([&OLD[..], &NEW, &MANY].map(<[u8]>::to_vec));
     let names = [
         "../one.tif",
         "/etc/passwd",
@@ -109,6 +120,7 @@ pub(crate) fn seeds() -> Seeds {
     ];
     let named = names.iter().flat_map(|name| [0, 1].map(|relative| vrt(&source(relative, name))));
     let mut odd: Vec<Vec<u8>> = named.map(String::into_bytes).collect();
+    odd.extend([&LINK[..], &STORAGE, &VIRTUAL].map(<[u8]>::to_vec));
     odd.extend([
         vrt(&one.repeat(200)).into_bytes(),
         vrt(&"<Metadata>".repeat(5000)).into_bytes(),
