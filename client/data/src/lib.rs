@@ -61,7 +61,7 @@ pub use quicklook::{SheetStyle, quicklook};
 pub use raster::{Limits, Raster};
 pub use read::{read_labels, read_raster};
 pub use reasons::ReasonGroup;
-pub use sample::{IGNORE, Sample, Target};
+pub use sample::{IGNORE, Judged, Sample, Target};
 pub use samples::{Origin, Packed, PartFacts, Pixels, SampleCache, SampleSource};
 pub use split::Split;
 pub use statistics::{BandStatistics, band_statistics};

@@ -223,7 +223,7 @@ mod tests {
     }
 
     fn sample(target: Target) -> Sample {
-        Sample { key: "a".to_owned(), width: 2, height: 2, image: vec![0.0; 4], target }
+        Sample { key: "a".to_owned(), width: 2, height: 2, image: vec![0.0; 4], target, judged: None }
     }
 
     #[test]

@@ -77,7 +77,7 @@ impl BandStatistics {
     }
 }
 
-/// Moments of each band over samples, in the order given. `bands` names the samples' channels.
+/// Moments of each band over the judged pixels of samples, in the order given. `bands` names the samples' channels.
 #[must_use]
 pub fn band_statistics<'a>(
     bands: &[String],
@@ -85,10 +85,9 @@ pub fn band_statistics<'a>(
 ) -> Vec<BandStatistics> {
     let mut statistics: Vec<_> = bands.iter().map(|band| BandStatistics::new(band)).collect();
     for sample in samples {
-        let size = sample.height * sample.width;
         // A second date has the same bands again.
-        for (index, values) in sample.image.chunks_exact(size).enumerate() {
-            statistics[index % bands.len()].add(values);
+        for (index, values) in sample.judged_channels().enumerate() {
+            statistics[index % bands.len()].add(&values);
         }
     }
     statistics

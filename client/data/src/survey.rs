@@ -35,16 +35,15 @@ impl BandSurvey {
         }
     }
 
-    /// Looks at a sample whose values are scaled.
+    /// Looks at a sample whose values are scaled. Moments are of the pixels that it judges.
     ///
     /// # Panics
     /// If its image is not a whole number of stacks of the bands.
     pub fn add(&mut self, sample: &Sample) {
         let bands = self.statistics.len().max(1);
         // A second date has the same bands again.
-        for (channel, values) in sample.image.chunks_exact((sample.width * sample.height).max(1)).enumerate()
-        {
-            self.statistics[channel % bands].add(values);
+        for (channel, values) in sample.judged_channels().enumerate() {
+            self.statistics[channel % bands].add(&values);
         }
         self.pixels.add(sample);
     }
@@ -72,7 +71,14 @@ mod tests {
             let value = |at: usize| ((at * 7919 + seed * 104_729) % 3001) as f32 / 1e4;
             let mut image: Vec<f32> = (0..4 * 20 * 30).map(value).collect();
             image[seed] = f32::NAN;
-            Sample { key: seed.to_string(), width: 30, height: 20, image, target: Target::Class(0) }
+            Sample {
+                key: seed.to_string(),
+                width: 30,
+                height: 20,
+                image,
+                target: Target::Class(0),
+                judged: None,
+            }
         };
         let samples: Vec<Sample> = (0..5).map(sample).collect();
         let mut survey = BandSurvey::new(bands.clone(), 10);

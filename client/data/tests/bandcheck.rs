@@ -34,7 +34,14 @@ fn samples(folder: &Path, bands: usize, nodata: Option<f32>, most: usize) -> Vec
         let Raster { width, height, mut data, .. } = read_raster(&path, &Limits::default()).unwrap();
         data.truncate(bands * width * height);
         data.iter_mut().filter(|value| Some(**value) == nodata).for_each(|value| *value = f32::NAN);
-        Sample { key: path.display().to_string(), height, width, image: data, target: Target::Class(0) }
+        Sample {
+            key: path.display().to_string(),
+            height,
+            width,
+            image: data,
+            target: Target::Class(0),
+            judged: None,
+        }
     };
     let mut found: Vec<Sample> = files.take(most).map(sample).collect();
     found.extend(folders.iter().flat_map(|folder| samples(folder, bands, nodata, most)));

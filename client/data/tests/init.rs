@@ -90,4 +90,5 @@ fn other_folders_are_asked_about() {
     let proposal = propose(folder.path(), &Limits::default()).unwrap();
     assert!(asked(&proposal, "where are the labels") && proposal.text.contains("images = [\"scene.tif\"]"));
     assert!(proposal.text.contains("tile = 256\n") && proposal.text.contains("# windows = \"random\""));
+    assert!(proposal.text.contains("\n# halo = 32\n"));
 }

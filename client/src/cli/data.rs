@@ -206,7 +206,13 @@ fn bar() -> ProgressBar {
 fn print_summary(dataset: &Dataset, summary: &Summary) {
     let [low, high] = summary.sizes;
     outln!("{}", dataset.path().display());
-    outln!("samples from {}x{} to {}x{} pixels\n", low[0], low[1], high[0], high[1]);
+    outln!("samples from {}x{} to {}x{} pixels", low[0], low[1], high[0], high[1]);
+    if let Some(halo) = summary.halo {
+        outln!(
+            "{halo} of them at each edge are not judged, but at edges of images; the numbers are of the others"
+        );
+    }
+    outln!();
     outln!("{}\n\n{}", classes(dataset, summary), bands(summary));
     if let Some(PolygonReport { files, features, used, .. }) = &summary.polygons {
         outln!("\npolygons: {used} of {features} features are used, of {}", counted(*files, "file"));

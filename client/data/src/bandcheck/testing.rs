@@ -5,7 +5,7 @@ use crate::sample::{Sample, Target};
 
 /// A sample of one class.
 pub(super) fn sample(height: usize, width: usize, image: Vec<f32>) -> Sample {
-    Sample { key: "a".to_owned(), height, width, image, target: Target::Class(0) }
+    Sample { key: "a".to_owned(), height, width, image, target: Target::Class(0), judged: None }
 }
 
 /// Bands that the table knows.

@@ -9,7 +9,7 @@ use eosfed_common::printable::{MAX_NAME, MAX_WORD, Printable};
 use super::pattern::{BAND, CLASS, Pattern};
 use super::polygons::one_for_all;
 use super::valid::ValidRule;
-use super::{DatasetConfig, FileBand, Layout, OneOrMany, Reading, SplitBy, SplitConfig};
+use super::{Cut, DatasetConfig, FileBand, Layout, OneOrMany, Reading, SplitBy, SplitConfig};
 use crate::files::are_polygons;
 use crate::geotiff::{BaselineOffset, Complex};
 
@@ -75,7 +75,7 @@ fn valid(reading: &Reading, report: &mut Report) {
 fn min_valid_share(config: &DatasetConfig, report: &mut Report) {
     let Some(share) = config.min_valid_share else { return };
     report.rule(share > 0.0 && share <= 1.0, "min_valid_share", "above 0 and at most 1", share);
-    report.rule(config.layout.tile().is_some(), "min_valid_share", "absent without `layout.tile`", share);
+    report.rule(config.layout.cut().tile.is_some(), "min_valid_share", "absent without `layout.tile`", share);
 }
 
 fn distinct(list: &[String]) -> bool {
@@ -217,7 +217,7 @@ fn layout(config: &DatasetConfig, report: &mut Report) {
             let holds = place.is_none() || index.is_some();
             report.rule(holds, "layout.index", "given beside `where`", "nothing");
         }
-        Layout::Scenes { images, after, masks, tile, stride, windows: _ } => {
+        Layout::Scenes { images, after, masks, .. } => {
             report.rule(task.is_dense(), "task", "one of pixels for scenes", task);
             report.rule(!images.is_empty(), "layout.images", "at least one file", "none");
             let unique: BTreeSet<_> = images.iter().collect();
@@ -230,23 +230,20 @@ fn layout(config: &DatasetConfig, report: &mut Report) {
             let after_rule = after.len() == if needs_after { images.len() } else { 0 };
             let rule = if needs_after { as_many } else { "absent but for change detection".to_owned() };
             report.rule(after_rule, "layout.after", rule, after.len());
-            tiles(Some(*tile), *stride, report);
         }
-        Layout::Pairs { images, after, masks: _, tile, stride } => {
+        Layout::Pairs { images, after, .. } => {
             report.rule(task.is_dense(), "task", "one of pixels for pairs", task);
             stacks(images, after.as_ref(), needs_after, report);
-            tiles(*tile, *stride, report);
         }
-        Layout::Pattern { images, after, masks, group, tile, stride, root: _ } => {
+        Layout::Pattern { images, after, masks, group, tile, .. } => {
             report.rule(task != Task::Multilabel, "task", "other than `multilabel` for patterns", task);
             stacks(images, after.as_ref(), needs_after, report);
             let named = masks.is_some() == task.is_dense();
             report.rule(named, "layout.masks", "given for tasks of pixels and for no others", task);
             patterns(images, after.as_ref(), masks.as_deref(), group.as_deref(), task, report);
             report.rule(tile.is_none() || task.is_dense(), "layout.tile", TILE_RULE, task);
-            tiles(*tile, *stride, report);
         }
-        Layout::Table { images, after, tile, stride, lon, lat, target, targets, threshold, .. } => {
+        Layout::Table { images, after, tile, lon, lat, target, targets, threshold, .. } => {
             let multilabel = task == Task::Multilabel && targets.len() == config.classes.len();
             let one = target.is_some() && targets.is_empty();
             let columns = one || (target.is_none() && multilabel);
@@ -263,9 +260,9 @@ fn layout(config: &DatasetConfig, report: &mut Report) {
             report.rule(both, "layout.lon", "given together with `layout.lat`", "one of the two");
             stacks(images, after.as_ref(), needs_after, report);
             report.rule(tile.is_none() || task.is_dense(), "layout.tile", TILE_RULE, task);
-            tiles(*tile, *stride, report);
         }
     }
+    tiles(config.layout.cut(), task, report);
 }
 
 const TILE_RULE: &str = "absent unless the task is of pixels";
@@ -326,12 +323,27 @@ fn stacks(images: &OneOrMany, after: Option<&OneOrMany>, needs_after: bool, repo
     report.rule(found == if needs_after { count } else { 0 }, "layout.after", rule, found);
 }
 
-fn tiles(tile: Option<u32>, stride: Option<u32>, report: &mut Report) {
+fn tiles(Cut { tile, stride, halo }: Cut, task: Task, report: &mut Report) {
+    const HALO_RULE: &str =
+        "absent unless the task is of pixels, since one label of a whole tile is that of its edge too";
+    report.rule(halo == 0 || task.is_dense(), "layout.halo", HALO_RULE, halo);
     let Some(tile) = tile else {
         report.rule(stride.is_none(), "layout.stride", "absent without `tile`", "a number");
+        report.rule(halo == 0, "layout.halo", "absent without `tile`", halo);
         return;
     };
     report.rule((8..=4096).contains(&tile), "layout.tile", "between 8 and 4096", tile);
-    let stride = stride.unwrap_or(tile);
-    report.rule((1..=tile).contains(&stride), "layout.stride", "between 1 and `tile`", stride);
+    let judged = u64::from(tile).checked_sub(2 * u64::from(halo)).filter(|judged| *judged > 0);
+    report.rule(
+        halo == 0 || judged.is_some(),
+        "layout.halo",
+        format!("less than half of `tile`, which is {tile}"),
+        halo,
+    );
+    let (Some(stride), Some(judged)) = (stride, judged) else { return };
+    let rule = match halo {
+        0 => "between 1 and `tile`".to_owned(),
+        _ => format!("between 1 and `tile` without twice `halo`, {judged}, so that every pixel is judged"),
+    };
+    report.rule((1..=judged).contains(&u64::from(stride)), "layout.stride", rule, stride);
 }

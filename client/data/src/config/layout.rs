@@ -36,8 +36,13 @@ pub enum Layout {
         masks: Vec<PathBuf>,
         /// Side of a tile in pixels.
         tile: u32,
-        /// Distance between tiles in pixels; default: `tile`.
+        /// Distance between tiles in pixels; at most `tile` without twice `halo`, which is the default.
         stride: Option<u32>,
+        /// Pixels at each edge of a tile that the network sees but that are not judged: they have no label, in training as in
+        /// scores, and count for no number of classes and no moment. At an edge of the image they are judged. Less than half
+        /// of `tile`; default: 0.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        halo: u32,
         /// Where the training of a specialist reads its tiles: on the grid of `tile` and `stride`, or each at a random place
         /// near it, another one in each epoch. A tile stays on the grid where no place without pixels of validation and test tiles
         /// is found, and where the one that was found has no label or too little data (`min_valid_share`). Everything else
@@ -57,8 +62,13 @@ pub enum Layout {
         masks: PathBuf,
         /// Side in pixels of the tiles that the images are cut into; default: whole images.
         tile: Option<u32>,
-        /// Distance between tiles in pixels; default: `tile`.
+        /// Distance between tiles in pixels; at most `tile` without twice `halo`, which is the default.
         stride: Option<u32>,
+        /// Pixels at each edge of a tile that the network sees but that are not judged: they have no label, in training as in
+        /// scores, and count for no number of classes and no moment. At an edge of the image they are judged. Less than half
+        /// of `tile`; default: 0.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        halo: u32,
     },
     /// Files whose paths have named parts, as in `{scene}/{scene}_{band}.tif`: files with equal parts are one sample
     /// (every task but multilabel).
@@ -80,8 +90,13 @@ pub enum Layout {
         group: Option<String>,
         /// Side in pixels of the tiles that the images are cut into; default: whole images.
         tile: Option<u32>,
-        /// Distance between tiles in pixels; default: `tile`.
+        /// Distance between tiles in pixels; at most `tile` without twice `halo`, which is the default.
         stride: Option<u32>,
+        /// Pixels at each edge of a tile that the network sees but that are not judged: they have no label, in training as in
+        /// scores, and count for no number of classes and no moment. At an edge of the image they are judged. Less than half
+        /// of `tile`; default: 0.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        halo: u32,
     },
     /// A table with one sample a row: CSV with a header, Parquet (`.parquet`), or a STAC item collection (`.json`,
     /// `.geojson`), whose columns are `id`, the keys of assets, the names of properties, and `lon` and `lat` of the middle
@@ -122,19 +137,37 @@ pub enum Layout {
         lat: Option<String>,
         /// Side in pixels of the tiles that the images are cut into; default: whole images.
         tile: Option<u32>,
-        /// Distance between tiles in pixels; default: `tile`.
+        /// Distance between tiles in pixels; at most `tile` without twice `halo`, which is the default.
         stride: Option<u32>,
+        /// Pixels at each edge of a tile that the network sees but that are not judged: they have no label, in training as in
+        /// scores, and count for no number of classes and no moment. At an edge of the image they are judged. Less than half
+        /// of `tile`; default: 0.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        halo: u32,
     },
 }
 
+/// How images are cut into tiles. All numbers are pixels.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cut {
+    /// Side of a tile; none if images are not cut.
+    pub(crate) tile: Option<u32>,
+    /// Distance between tiles, if it is said.
+    pub(crate) stride: Option<u32>,
+    /// Width of the edge that is not judged.
+    pub(crate) halo: u32,
+}
+
 impl Layout {
-    /// Side in pixels of the tiles that images are cut into.
+    /// How images are cut into tiles.
     #[must_use]
-    pub(crate) const fn tile(&self) -> Option<u32> {
-        match self {
-            Self::Folders { .. } => None,
-            Self::Scenes { tile, .. } => Some(*tile),
-            Self::Pairs { tile, .. } | Self::Pattern { tile, .. } | Self::Table { tile, .. } => *tile,
+    pub(crate) const fn cut(&self) -> Cut {
+        match *self {
+            Self::Folders { .. } => Cut { tile: None, stride: None, halo: 0 },
+            Self::Scenes { tile, stride, halo, .. } => Cut { tile: Some(tile), stride, halo },
+            Self::Pairs { tile, stride, halo, .. }
+            | Self::Pattern { tile, stride, halo, .. }
+            | Self::Table { tile, stride, halo, .. } => Cut { tile, stride, halo },
         }
     }
 
@@ -153,7 +186,7 @@ pub enum Windows {
     #[default]
     Grid,
     /// Each tile at a place that is drawn for each epoch: at most half a tile away from its own in each direction, inside the
-    /// scene, and without a pixel of a validation or test tile.
+    /// scene, and without a pixel that a validation or test tile judges.
     Random,
 }
 
@@ -162,6 +195,11 @@ impl Windows {
     const fn is_grid(&self) -> bool {
         matches!(self, Self::Grid)
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn is_zero(value: &u32) -> bool {
+    *value == 0
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]

@@ -19,6 +19,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use file_band::FileBand;
+pub(crate) use layout::Cut;
 pub use layout::{Layout, OneOrMany, Where, Windows};
 pub(crate) use pattern::{BAND, CLASS, Parts, Pattern};
 pub(crate) use polygons::one_for_all;

@@ -72,6 +72,13 @@ impl Dataset {
         }
     }
 
+    /// Calls `each` with the numbers that say which pixels of its scene a tile must not show.
+    pub(crate) fn each_hidden(&self, position: u32, each: &mut dyn FnMut(usize)) {
+        if let Source::Tile { tile, .. } = &self.entries[position as usize].source {
+            tile.hidden.iter().flat_map(|window| [window.corner, window.size]).flatten().for_each(each);
+        }
+    }
+
     /// What a catalogue says of the numbers of a file.
     pub(crate) fn stated(&self, file: &Path) -> Option<&Arc<Stated>> {
         self.stated.get(file)

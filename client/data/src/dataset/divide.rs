@@ -1,11 +1,12 @@
 //! Divides the tiles of scenes into parts that do not overlap on the ground.
 
 use super::find::Found;
+use super::held_back::HeldBack;
 use super::location::{self, Assignment, Place};
-use super::overlap::{Footprint, covered};
 use super::planes::{Named, Placed, Planes};
 use super::random_windows::RandomWindows;
-use super::tiles::{Corner, Tiling, key, tile};
+use super::scene::entry;
+use super::tiles::{Corner, Tile, Tiling, key};
 use super::{Dataset, Entry};
 use crate::config::SplitBy;
 use crate::error::DataError;
@@ -37,26 +38,26 @@ impl Dataset {
             .zip(parts)
             .filter_map(|((scene, corner), part)| part.map(|part| Placed { scene, corner, part }))
             .collect();
-        let planes = Planes::new(scenes);
+        let sizes = scenes.iter().map(|(_, scene)| scene.size).collect();
+        let mut held_back = HeldBack::new(Planes::new(scenes), sizes, tiling, &placed);
         // Without any tile, the size of the scenes is not the reason.
         let small = empty.iter().filter(|_| !placed.is_empty());
         let mut notes: Vec<String> = small.map(|part| too_small(*part, tiling)).collect();
         notes.extend(self.passed_over(passed_over));
         match by {
             SplitBy::Digest | SplitBy::Class | SplitBy::ClassLocation => {
-                self.refuse_overlap(&placed, &planes, tiling)?;
+                self.refuse_overlap(&placed, &held_back, tiling)?;
             }
-            SplitBy::Location => notes.extend(leave_out_overlap(&mut placed, &planes, tiling)),
+            SplitBy::Location => notes.extend(leave_out_overlap(&mut placed, &mut held_back)),
         }
-        let entries = placed.iter().map(|Placed { scene, corner, part }| {
-            let (name, scene) = &scenes[*scene];
-            tile(name, *part, scene, *corner, tiling)
+        let entries = placed.iter().map(|placed| {
+            let (name, scene) = &scenes[placed.scene];
+            let tile = Tile { corner: placed.corner, tiling, hidden: held_back.hidden(*placed) };
+            entry(name, placed.part, scene, tile)
         });
         let entries: Vec<Entry> = entries.collect();
-        let windows = self.config.layout.has_random_windows().then(|| {
-            let sizes = scenes.iter().map(|(_, scene)| scene.size).collect();
-            RandomWindows::new(planes, sizes, &placed, tiling)
-        });
+        let random = self.config.layout.has_random_windows();
+        let windows = random.then(|| RandomWindows::new(held_back, &placed, tiling));
         let all =
             placed.iter().zip(&entries).map(|(tile, entry)| (tile.part, entry.key.as_str(), tile.corner));
         notes.extend(windows.as_ref().and_then(|windows| windows.note(all, self.config.split.seed)));
@@ -71,27 +72,31 @@ impl Dataset {
         Assignment { parts: places.iter().map(part).collect(), empty: Vec::new() }
     }
 
-    /// Refuses tiles for validation or test that show pixels of training tiles.
-    fn refuse_overlap(&self, placed: &[Placed], planes: &Planes, tiling: Tiling) -> Result<(), DataError> {
-        let trained = planes.footprints(placed, Split::Train, tiling);
-        let found: Vec<String> = HELD_BACK
+    /// Refuses tiles for validation or test that judge pixels of training tiles.
+    fn refuse_overlap(
+        &self,
+        placed: &[Placed],
+        held_back: &HeldBack,
+        tiling: Tiling,
+    ) -> Result<(), DataError> {
+        let found: Vec<String> = [Split::Validation, Split::Test]
             .into_iter()
             .filter_map(|part| {
-                let held_back = planes.footprints(placed, part, tiling);
-                let shared = covered(&held_back, &trained).into_iter().filter(|covered| *covered).count();
-                let of = held_back.len();
+                let [shared, of] = held_back.contested(part, placed);
                 (shared > 0).then(|| format!("{shared} of {of} {} tiles", part.name()))
             })
             .collect();
         if found.is_empty() {
             return Ok(());
         }
-        let Tiling { side, stride } = tiling;
+        let Tiling { side, stride, halo } = tiling;
+        let inner = tiling.inner();
         let or =
-            if stride < side { format!(", or `stride = {side}` under `[layout]`") } else { String::new() };
+            if stride < inner { format!(", or `stride = {inner}` under `[layout]`") } else { String::new() };
+        let halo = if halo > 0 { format!(", `halo = {halo}`") } else { String::new() };
         let reason = format!(
             "`split.by` must not be `digest` where tiles overlap: {} overlap training tiles (`tile = {side}`, \
-             `stride = {stride}`), so the model would be scored on pixels that it has learned from; write \
+             `stride = {stride}`{halo}), so the model would be scored on pixels that it has learned from; write \
              `by = \"location\"` under `[split]`{or}",
             found.join(" and "),
         );
@@ -99,21 +104,17 @@ impl Dataset {
     }
 }
 
-/// The parts that are not used for training.
-const HELD_BACK: [Split; 2] = [Split::Validation, Split::Test];
-
 /// Leaves out tiles of scenes that overlap on the ground, since the split by location looks at one scene at
 /// a time: training tiles that overlap validation or test tiles, and validation tiles that overlap test tiles.
-fn leave_out_overlap(placed: &mut Vec<Placed>, planes: &Planes, tiling: Tiling) -> Option<String> {
-    if !planes.overlap {
+fn leave_out_overlap(placed: &mut Vec<Placed>, held_back: &mut HeldBack) -> Option<String> {
+    if !held_back.scenes_overlap() {
         return None;
     }
     let before = placed.len();
-    for (part, before_it) in [(Split::Validation, &HELD_BACK[1..]), (Split::Train, &HELD_BACK[..])] {
-        let kept = before_it.iter().flat_map(|other| planes.footprints(placed, *other, tiling));
-        let kept: Vec<Footprint> = kept.collect();
-        let mut covered = covered(&planes.footprints(placed, part, tiling), &kept).into_iter();
-        placed.retain(|tile| tile.part != part || !covered.next().unwrap_or_default());
+    // A validation tile that is left out bars no training tile.
+    for part in [Split::Validation, Split::Train] {
+        placed.retain(|tile| tile.part != part || !held_back.bars(*tile));
+        held_back.hold(placed);
     }
     let left_out = before - placed.len();
     (left_out > 0).then(|| {

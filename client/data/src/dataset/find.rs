@@ -6,7 +6,8 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::random_windows::RandomWindows;
-use super::tiles::{Tiling, tile};
+use super::scene::entry;
+use super::tiles::{Tile, Tiling};
 use super::usable::Usable;
 use super::{Dataset, Entry, Item, Label, Source};
 use crate::config::{Layout, OneOrMany, SplitBy, Where};
@@ -38,6 +39,7 @@ impl Dataset {
     /// The samples, in an order that does not depend on the file system.
     pub(super) fn find(&mut self) -> Result<Found, DataError> {
         let base = self.path.parent().unwrap_or_else(|| Path::new("."));
+        let tiling = Tiling::new(self.config.layout.cut());
         match &self.config.layout {
             Layout::Folders { root, deeper, index, place } => {
                 let root = base.join(root);
@@ -45,21 +47,20 @@ impl Dataset {
                 let notes = self.assign(&mut items)?;
                 Ok(Found { notes, ..Found::all(items.into_iter().map(whole).collect()) })
             }
-            Layout::Pairs { images, after, masks, tile, stride } => {
+            Layout::Pairs { images, after, masks, .. } => {
                 let items = self.pairs(base, images, after.as_ref(), &base.join(masks))?;
-                self.whole_or_cut(items, tile.map(|tile| Tiling::new(tile, *stride)))
+                self.whole_or_cut(items, tiling)
             }
-            Layout::Pattern { tile, stride, .. } => {
+            Layout::Pattern { .. } => {
                 let items = self.by_pattern(base)?;
-                self.whole_or_cut(items, tile.map(|tile| Tiling::new(tile, *stride)))
+                self.whole_or_cut(items, tiling)
             }
-            Layout::Table { tile, stride, .. } => {
-                let tiling = tile.map(|tile| Tiling::new(tile, *stride));
+            Layout::Table { .. } => {
                 let (items, statements) = self.table(base)?;
                 self.stated = statements.files;
                 self.whole_or_cut(items, tiling)
             }
-            Layout::Scenes { images, after, masks, tile, stride, windows: _ } => {
+            Layout::Scenes { images, after, masks, .. } => {
                 let named: Vec<_> =
                     images.iter().chain(after).chain(masks).map(|path| base.join(path)).collect();
                 self.check_links(named.iter().map(|file| (folder_of(base, file), file.as_path())))?;
@@ -72,7 +73,8 @@ impl Dataset {
                     let scene = Arc::new(self.scene_files(&paths, &Label::of_file(base.join(mask)))?);
                     scenes.push((image.to_string_lossy().into_owned(), scene));
                 }
-                self.divide(&scenes, Tiling::new(*tile, *stride))
+                // Scenes are always cut.
+                tiling.map_or_else(|| Ok(Found::all(Vec::new())), |tiling| self.divide(&scenes, tiling))
             }
         }
     }
@@ -188,8 +190,10 @@ impl Dataset {
                     passed_over += passed;
                     let scene = Arc::new(scene);
                     corners.retain(|corner| tiling.takes(item.part, *corner));
-                    let tile = |corner| tile(&item.key, item.part, &scene, corner, tiling);
-                    entries.extend(corners.into_iter().map(tile));
+                    // They hide nothing from each other.
+                    let tile = |corner| Tile { corner, tiling, hidden: Vec::new() };
+                    let entry = |corner| entry(&item.key, item.part, &scene, tile(corner));
+                    entries.extend(corners.into_iter().map(entry));
                 }
                 Err(error) => broken.push(error.to_string()),
             }

@@ -91,7 +91,8 @@ impl Dataset {
             hasher.update(bytes);
         };
         add(FORMAT.as_bytes());
-        [tiling.side, tiling.stride].into_iter().for_each(|number| add(&(number as u64).to_le_bytes()));
+        let Tiling { side, stride, halo } = tiling;
+        [side, stride, halo].into_iter().for_each(|number| add(&(number as u64).to_le_bytes()));
         for file in scene.files() {
             add(file.as_os_str().as_encoded_bytes());
             add(&stamp(file));

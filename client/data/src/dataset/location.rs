@@ -1,5 +1,6 @@
 //! The split by location. Scenes are divided into square blocks, each of which goes to one part. A tile
-//! that reaches into blocks of several parts is left out, so that no two parts share a pixel.
+//! that reaches into blocks of several parts is left out, so that no two parts judge one pixel. Of a tile with edges that
+//! are not judged, the inner square counts: blocks are of such squares, and begin where the first of them does.
 //!
 //! Blocks of two tiles by two keep most training tiles that overlap. A part may then stay empty by
 //! chance, above all in small scenes: if so, it gets the block with the nearest draw. If there are too
@@ -38,7 +39,7 @@ pub(super) struct Assignment {
 pub(super) fn assign(tiles: &[Place<'_>], tiling: Tiling, config: &SplitConfig) -> Assignment {
     let mut first = None;
     for tiles_in_block in BLOCK_SIDES {
-        let mut blocks = Blocks::new(tiles, tiling, tiling.side * tiles_in_block, config);
+        let mut blocks = Blocks::new(tiles, tiling, tiling.inner() * tiles_in_block, config);
         blocks.fill_empty_parts(config);
         let assignment = blocks.assignment(config);
         if assignment.empty.is_empty() {
@@ -68,7 +69,7 @@ type Key<'a> = (&'a str, usize, usize);
 struct Blocks<'a> {
     tiles: &'a [Place<'a>],
     tiling: Tiling,
-    /// Side of a block in pixels; a multiple of a tile's.
+    /// Side of a block in pixels; a multiple of that of an inner square.
     side: usize,
     blocks: BTreeMap<Key<'a>, Block>,
 }
@@ -90,10 +91,11 @@ impl<'a> Blocks<'a> {
         found
     }
 
-    /// The blocks of a tile's four corners. A block is no smaller than a tile, so there are no others.
+    /// The blocks of the four corners of a tile's inner square. A block is no smaller, so there are no others. The square
+    /// begins `halo` pixels after the tile, as blocks do.
     fn touched(&self, tile: &Place<'a>) -> [Key<'a>; 4] {
         let Corner { left, top } = tile.corner;
-        let reach = self.tiling.side - 1;
+        let reach = self.tiling.inner() - 1;
         let at = |x: usize, y: usize| (tile.scene, x / self.side, y / self.side);
         [at(left, top), at(left + reach, top), at(left, top + reach), at(left + reach, top + reach)]
     }

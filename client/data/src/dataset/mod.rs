@@ -13,6 +13,7 @@ mod contradictions;
 mod divide;
 mod find;
 mod grids;
+mod held_back;
 mod imagery;
 mod index;
 mod items;
@@ -51,6 +52,7 @@ use find::Found;
 use index::TileIndex;
 use readers::Readers;
 use scene::SceneFiles;
+use tiles::Tile;
 
 pub use valid::Valid;
 
@@ -73,7 +75,7 @@ use crate::error::DataError;
 use crate::files::are_polygons;
 use crate::geotiff::{Numbers, Stated};
 use crate::raster::Limits;
-use crate::sample::{IGNORE, Sample, Target};
+use crate::sample::{IGNORE, Judged, Sample, Target};
 use crate::split::Split;
 use crate::survey::{BandSurvey, Surveyed};
 
@@ -130,7 +132,7 @@ impl Label {
 
 enum Source {
     Files { images: Vec<Vec<PathBuf>>, label: Label },
-    Tile { scene: Arc<SceneFiles>, left: usize, top: usize, side: usize },
+    Tile { scene: Arc<SceneFiles>, tile: Tile },
 }
 
 struct Entry {
@@ -293,7 +295,7 @@ impl Dataset {
     pub fn first_size(&self, split: Split) -> Option<[usize; 2]> {
         let part = self.entries.iter().filter(|entry| entry.split == split);
         part.filter_map(|entry| match &entry.source {
-            Source::Tile { side, .. } => Some([*side; 2]),
+            Source::Tile { tile, .. } => Some([tile.tiling.side; 2]),
             Source::Files { images, label } => Some(self.scene_files(images, label).ok()?.size),
         })
         .next()

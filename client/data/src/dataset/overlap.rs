@@ -62,11 +62,10 @@ impl Ground {
         Self { tiles, grid }
     }
 
-    /// Whether any of the tiles covers a part of this one.
-    pub(super) fn is_touched_by(&self, other: &Footprint) -> bool {
-        let cells = self.grid.cells(other);
-        let near = cells.iter().filter_map(|cell| self.grid.tiles.get(cell)).flatten();
-        near.into_iter().any(|at| self.tiles[*at].overlaps(other))
+    /// Positions of the tiles that cover a part of this one. One can be named several times.
+    pub(super) fn touching(&self, other: Footprint) -> impl Iterator<Item = usize> {
+        let near = self.grid.cells(&other).into_iter().filter_map(|cell| self.grid.tiles.get(&cell));
+        near.flatten().copied().filter(move |at| self.tiles[*at].overlaps(&other))
     }
 }
 

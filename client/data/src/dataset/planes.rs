@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::overlap::{Footprint, covered};
 use super::scene::SceneFiles;
-use super::tiles::{Corner, Tiling};
+use super::tiles::Corner;
+use super::window::Window;
 use crate::georeference::Grid;
 use crate::split::Split;
 
@@ -45,8 +46,9 @@ impl Planes {
             (shared.unwrap_or(at), shared.map(|_| grid.clone()))
         };
         let mut planes = Self { scenes: grids.iter().enumerate().map(plane).collect(), overlap: false };
+        let whole = |grid: &Grid| Window { corner: [0, 0], size: grid.size() };
         let whole: Vec<Footprint> =
-            grids.iter().enumerate().map(|(at, grid)| planes.footprint(at, [[0, 0], grid.size()])).collect();
+            grids.iter().enumerate().map(|(at, grid)| planes.footprint(at, whole(grid))).collect();
         planes.overlap = whole
             .iter()
             .enumerate()
@@ -54,18 +56,10 @@ impl Planes {
         planes
     }
 
-    /// Of the tiles of a part, in their order.
-    pub(super) fn footprints(&self, placed: &[Placed], part: Split, tiling: Tiling) -> Vec<Footprint> {
-        let of = |tile: &Placed| {
-            let Corner { left, top } = tile.corner;
-            self.footprint(tile.scene, [[left, top], [left + tiling.side, top + tiling.side]])
-        };
-        placed.iter().filter(|tile| tile.part == part).map(of).collect()
-    }
-
-    /// Of a window: its first pixel and the one after its last, across and down.
-    pub(super) fn footprint(&self, scene: usize, window: [[usize; 2]; 2]) -> Footprint {
-        let [[left, top], [right, bottom]] = window.map(|corner| corner.map(|pixel| pixel as f64));
+    /// Of a window of a scene.
+    pub(super) fn footprint(&self, scene: usize, window: Window) -> Footprint {
+        let [[left, top], [right, bottom]] =
+            [window.corner, window.end()].map(|corner| corner.map(|pixel| pixel as f64));
         let (plane, grid) = &self.scenes[scene];
         let [low, high] = grid
             .as_ref()

@@ -5,9 +5,9 @@
 
 use std::ops::RangeInclusive;
 
-use super::overlap::Ground;
-use super::planes::{Placed, Planes};
-use super::tiles::{Corner, Tiling};
+use super::held_back::HeldBack;
+use super::planes::Placed;
+use super::tiles::{Corner, Tile, Tiling};
 use super::{Dataset, Sample, Source};
 use crate::split::{Split, draw};
 
@@ -20,7 +20,7 @@ const MOST_TRIED: usize = 2000;
 /// Why a tile was not read at a random place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeptPlace {
-    /// Each place that was drawn shows pixels of validation or test tiles.
+    /// Each place that was drawn lies on pixels that validation or test tiles judge.
     NoRoom,
     /// At the place that was drawn, no pixel has a label, or too few have data and count.
     FewPixels,
@@ -31,41 +31,30 @@ pub enum KeptPlace {
 /// Where training tiles may be.
 pub(super) struct RandomWindows {
     side: usize,
-    planes: Planes,
-    /// Width and height of each scene.
-    sizes: Vec<[usize; 2]>,
     /// The scene of each sample of the data set, in their order.
     scenes: Vec<usize>,
-    /// The ground of validation and test tiles.
-    held_back: Ground,
+    /// What validation and test tiles judge.
+    held_back: HeldBack,
 }
 
 impl RandomWindows {
-    /// For tiles that have been divided, in the order of the samples; `sizes` are those of the scenes.
-    pub(super) fn new(planes: Planes, sizes: Vec<[usize; 2]>, placed: &[Placed], tiling: Tiling) -> Self {
-        let planes = if planes.overlap { planes } else { Planes::apart(sizes.len()) };
-        let of = |part| planes.footprints(placed, part, tiling);
-        let held_back = Ground::new([of(Split::Validation), of(Split::Test)].concat(), &of(Split::Train));
-        let scenes = placed.iter().map(|tile| tile.scene).collect();
-        Self { side: tiling.side, planes, sizes, scenes, held_back }
+    /// For tiles that have been divided, in the order of the samples.
+    pub(super) fn new(held_back: HeldBack, placed: &[Placed], tiling: Tiling) -> Self {
+        Self { side: tiling.side, scenes: placed.iter().map(|tile| tile.scene).collect(), held_back }
     }
 
-    /// A place for the tile of this number and name, whose own place on the grid is `own`; none if each that is drawn shows
-    /// pixels of validation or test tiles.
+    /// A place for the tile of this number and name, whose own place on the grid is `own`; none if validation
+    /// or test tiles bar it from each that is drawn.
     fn place(&self, sample: usize, name: &str, own: Corner, seed: u64) -> Option<Corner> {
         let scene = self.scenes[sample];
-        let [width, height] = self.sizes[scene];
+        let [width, height] = self.held_back.size(scene);
         let columns = reach(own.left, self.side, width);
         let rows = reach(own.top, self.side, height);
         let drawn = |attempt: u32| {
             let number = |axis| draw(&format!("{name}#{attempt}{axis}"), seed);
             Corner { top: pick(&rows, number("y")), left: pick(&columns, number("x")) }
         };
-        (0..TRIES).map(drawn).find(|corner| {
-            let Corner { left, top } = *corner;
-            let window = [[left, top], [left + self.side, top + self.side]];
-            !self.held_back.is_touched_by(&self.planes.footprint(scene, window))
-        })
+        (0..TRIES).map(drawn).find(|corner| !self.held_back.bars(training(scene, *corner)))
     }
 
     /// A note about training tiles that find no place with this seed. `all` has the part, the name and the place on the grid
@@ -85,11 +74,16 @@ impl RandomWindows {
         (kept > 0).then(|| {
             format!(
                 "{kept} of {} training tiles kept their place on the grid in a trial draw (`layout.windows`): of {TRIES} \
-                 places near it, each shows pixels of validation or test tiles",
+                 places near it, each lies on pixels that validation or test tiles judge",
                 moved.len()
             )
         })
     }
+}
+
+/// A training tile at a place.
+const fn training(scene: usize, corner: Corner) -> Placed {
+    Placed { scene, corner, part: Split::Train }
 }
 
 /// Where a tile that begins at `own` may begin, in a scene of this length: at most half a tile away, and inside.
@@ -120,13 +114,13 @@ impl Dataset {
     ) -> Result<Sample, KeptPlace> {
         let position = position as usize;
         let entry = &self.entries[position];
-        let (Source::Tile { scene, left, top, side }, Some(windows)) = (&entry.source, &self.windows) else {
+        let (Source::Tile { scene, tile }, Some(windows)) = (&entry.source, &self.windows) else {
             return Err(KeptPlace::NoRoom);
         };
-        let own = Corner { top: *top, left: *left };
-        let place = windows.place(position, &entry.key, own, seed).ok_or(KeptPlace::NoRoom)?;
+        let corner = windows.place(position, &entry.key, tile.corner, seed).ok_or(KeptPlace::NoRoom)?;
         let unreadable = |error: crate::error::DataError| KeptPlace::Unreadable(error.to_string());
-        let tile = self.window(scene, place.left, place.top, *side).map_err(unreadable)?;
+        let hidden = windows.held_back.hidden(training(windows.scenes[position], corner));
+        let tile = self.tile(scene, &Tile { corner, hidden, ..*tile }).map_err(unreadable)?;
         if !self.is_usable(scene, &tile) {
             return Err(KeptPlace::FewPixels);
         }
@@ -137,12 +131,13 @@ impl Dataset {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataset::planes::Planes;
 
     const SIDE: usize = 16;
 
     /// Tiles side by side in a scene, each in a part by chance.
     fn checkerboard(size: [usize; 2], shares: [f64; 2], seed: u64) -> (RandomWindows, Vec<Placed>) {
-        let tiling = Tiling { side: SIDE, stride: SIDE };
+        let tiling = Tiling { side: SIDE, stride: SIDE, halo: 0 };
         let placed = tiling.corners(size[0], size[1]).into_iter().map(|corner| {
             let drawn = draw(&format!("{corner:?}"), seed);
             let held_back = if drawn < shares[0] { Split::Validation } else { Split::Test };
@@ -150,7 +145,12 @@ mod tests {
             Placed { scene: 0, corner, part }
         });
         let placed: Vec<Placed> = placed.collect();
-        (RandomWindows::new(Planes::apart(1), vec![size], &placed, tiling), placed)
+        (windows(size, &placed, tiling), placed)
+    }
+
+    fn windows(size: [usize; 2], placed: &[Placed], tiling: Tiling) -> RandomWindows {
+        let held_back = HeldBack::new(Planes::apart(1), vec![size], tiling, placed);
+        RandomWindows::new(held_back, placed, tiling)
     }
 
     fn apart(one: Corner, other: Corner) -> bool {
@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn tiles_without_room_are_counted_and_of_many_some() {
-        let tiling = Tiling { side: SIDE, stride: SIDE };
+        let tiling = Tiling { side: SIDE, stride: SIDE, halo: 0 };
         let middle = Corner { top: SIDE, left: SIDE };
         // One tile amid others, so many times.
         let note = |times: usize, part: Split| {
@@ -228,7 +228,7 @@ mod tests {
             let around = around.map(|corner| Placed { scene: 0, corner, part });
             let training = Placed { scene: 0, corner: middle, part: Split::Train };
             let placed: Vec<Placed> = around.chain(std::iter::repeat_n(training, times)).collect();
-            let windows = RandomWindows::new(Planes::apart(1), vec![[48, 48]], &placed, tiling);
+            let windows = windows([48, 48], &placed, tiling);
             windows.note(placed.iter().map(|tile| (tile.part, "s", tile.corner)), 0)
         };
         let said = |times| note(times, Split::Test).unwrap();

@@ -8,7 +8,7 @@ use eosfed_common::model::Task;
 use super::grids::{Anchor, Header, Pair};
 use super::readers::WindowReader;
 use super::window::Window;
-use super::{Dataset, Entry, IGNORE, Label, Sample, Source, Target};
+use super::{Dataset, Entry, IGNORE, Judged, Label, Sample, Source, Target};
 use crate::error::DataError;
 use crate::geotiff::Numbers;
 use crate::raster::Raster;
@@ -18,6 +18,8 @@ pub(super) struct Scene {
     pub(super) path: PathBuf,
     pub(super) dates: Vec<Raster>,
     pub(super) target: Target,
+    /// What of it is judged; absent if all is.
+    pub(super) judged: Option<Judged>,
     pub(super) notes: Vec<String>,
 }
 
@@ -54,8 +56,8 @@ impl Dataset {
                 let ground_sampling_distance = scene.ground_sampling_distance();
                 Ok(ReadSample { sample, notes: scene.notes, ground_sampling_distance })
             }
-            Source::Tile { scene, left, top, side } => {
-                let tile = self.window(scene, *left, *top, *side)?;
+            Source::Tile { scene, tile } => {
+                let tile = self.tile(scene, tile)?;
                 let sample = self.sample(&entry.key, &tile, positions)?;
                 let ground_sampling_distance = scene.ground_sampling_distance;
                 Ok(ReadSample { sample, notes: tile.notes, ground_sampling_distance })
@@ -102,7 +104,7 @@ impl Dataset {
                 Target::Mask(self.polygon_mask(file, path, &first.grid(), whole)?)
             }
         };
-        Ok(Scene { path: path.clone(), dates, target, notes })
+        Ok(Scene { path: path.clone(), dates, target, judged: None, notes })
     }
 
     /// Selects bands, and marks pixels invalid in any selected band as invalid in all.
@@ -134,7 +136,8 @@ impl Dataset {
             Target::Values(values) => bad().for_each(|at| values[at] = f32::NAN),
             Target::Class(_) | Target::Classes(_) => {}
         }
-        Ok(Sample { key: key.to_owned(), height, width, image, target })
+        let judged = scene.judged.clone();
+        Ok(Sample { key: key.to_owned(), height, width, image, target, judged })
     }
 
     fn target(

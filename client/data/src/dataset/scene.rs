@@ -2,6 +2,7 @@
 //! pixels when they are asked for. No scene is decoded as a whole, unless its format (PNG, JPEG) allows nothing
 //! else.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,12 +11,14 @@ use super::polygons::POLYGON_BLOCK;
 use super::read::Scene;
 use super::readers::{Opened, Readers, Stored, WindowReader};
 use super::stack::StackPlan;
+use super::tiles::{Tile, key};
 use super::window::Window;
-use super::{Dataset, Label};
+use super::{Dataset, Entry, Label, Source};
 use crate::error::DataError;
 use crate::georeference::Grid;
 use crate::raster::Raster;
-use crate::sample::Target;
+use crate::sample::{Judged, Target};
+use crate::split::Split;
 
 /// A scene of which windows are read.
 pub(super) struct SceneFiles {
@@ -96,20 +99,24 @@ impl Dataset {
         })
     }
 
-    /// A square of a scene, in memory.
-    pub(super) fn window(
-        &self,
-        scene: &SceneFiles,
-        left: usize,
-        top: usize,
-        side: usize,
-    ) -> Result<Scene, DataError> {
-        let window = Window { corner: [left, top], size: [side; 2] };
+    /// A tile of a scene, in memory, without the pixels that it must not show and the labels that are not judged.
+    pub(super) fn tile(&self, scene: &SceneFiles, tile: &Tile) -> Result<Scene, DataError> {
+        let window = tile.tiling.shown(tile.corner);
         self.with_files(scene, |opened| {
-            let dates = window.images(scene, opened)?;
-            let target = self.window_label(scene, opened, window)?;
+            let mut dates = window.images(scene, opened)?;
+            for hidden in &tile.hidden {
+                dates.iter_mut().for_each(|date| hide(date, hidden.within(window)));
+            }
+            let mut target = self.window_label(scene, opened, window)?;
+            let judged = (tile.tiling.halo > 0).then(|| {
+                let [columns, rows] = tile.tiling.judged(tile.corner, scene.size).within(window);
+                Judged { columns, rows }
+            });
+            if let Some(judged) = &judged {
+                judged.clear_others(&mut target, window.size[0]);
+            }
             let path = scene.images[0][0].clone();
-            Ok(Scene { path, dates, target, notes: scene.notes.clone() })
+            Ok(Scene { path, dates, target, judged, notes: scene.notes.clone() })
         })
     }
 
@@ -162,5 +169,19 @@ impl Dataset {
             Label::Class(_) | Label::Classes(_) | Label::Polygons(_) => None,
         };
         Ok(Opened { dates, label })
+    }
+}
+
+/// A tile of a scene as a sample.
+pub(super) fn entry(name: &str, split: Split, scene: &Arc<SceneFiles>, tile: Tile) -> Entry {
+    Entry { key: key(name, tile.corner), split, source: Source::Tile { scene: Arc::clone(scene), tile } }
+}
+
+/// Takes the data of pixels away, in every band.
+fn hide(image: &mut Raster, [columns, rows]: [Range<usize>; 2]) {
+    for band in image.data.chunks_exact_mut(image.width * image.height) {
+        for row in rows.clone() {
+            band[row * image.width..][columns.clone()].fill(f32::NAN);
+        }
     }
 }

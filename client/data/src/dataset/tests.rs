@@ -89,9 +89,10 @@ fn the_split_by_location_never_shares_a_pixel() {
     let cover = |split| {
         let mut seen = BTreeSet::new();
         for entry in dataset.entries.iter().filter(|entry| entry.split == split) {
-            let Source::Tile { left, top, side, .. } = &entry.source else { panic!("a tile") };
-            for y in *top..top + side {
-                seen.extend((*left..left + side).map(|x| (x, y)));
+            let Source::Tile { tile, .. } = &entry.source else { panic!("a tile") };
+            let tiles::Corner { left, top } = tile.corner;
+            for y in top..top + tile.tiling.side {
+                seen.extend((left..left + tile.tiling.side).map(|x| (x, y)));
             }
         }
         seen

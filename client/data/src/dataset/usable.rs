@@ -1,10 +1,10 @@
-//! Which tiles of a scene can be used: those with a labelled pixel, and with a pixel that has data in every band.
+//! Which tiles of a scene can be used: those with a labelled pixel, and with a pixel that has data in every band, among the
+//! pixels that they judge.
 //!
 //! Files are read in the blocks in which they store pixels, so that none is decoded twice. Masks are read as a
 //! whole, since a wrong value in one is an error. Images are read only where their files do not say that every
 //! pixel has data, and there only until each tile has one.
 
-use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
@@ -17,6 +17,7 @@ use super::window::Window;
 use super::{Dataset, IGNORE, Target};
 use crate::error::DataError;
 use crate::raster::Raster;
+use crate::sample::judged_of;
 
 /// Most values of a block that are in memory at once, where a file stores larger ones.
 const MOST_VALUES: usize = 16 << 20;
@@ -40,23 +41,25 @@ impl Dataset {
     pub(super) fn usable(&self, scene: &SceneFiles, tiling: Tiling) -> Result<Usable, DataError> {
         let [width, height] = scene.size;
         self.remembered(scene, tiling, || {
-            let all = Tiles::new(tiling.corners(width, height), tiling.side, 1);
-            let labelled = self.labelled(scene, all)?.corners;
-            Ok(self.with_data(scene, Tiles::new(labelled, tiling.side, self.least(tiling.side))))
+            let tiles = |corners, share| Tiles::new(corners, tiling, scene.size, share);
+            let labelled = self.labelled(scene, tiles(tiling.corners(width, height), 0.0))?.corners;
+            Ok(self.with_data(scene, tiles(labelled, self.valid_share())))
         })
     }
 
-    /// How many pixels of a tile must have data in every band, and count.
-    fn least(&self, side: usize) -> usize {
-        let share = self.config.min_valid_share.unwrap_or_default();
-        (share * (side * side) as f64).ceil().max(1.0) as usize
+    /// The share of the judged pixels of a tile that must have data in every band, and count.
+    fn valid_share(&self) -> f64 {
+        self.config.min_valid_share.unwrap_or_default()
     }
 
     /// Whether a tile of a scene that is in memory has what tiles need to be used.
     pub(super) fn is_usable(&self, scene: &SceneFiles, tile: &Scene) -> bool {
-        let valid = || self.counting(&tile.dates).into_iter().filter(|counts| *counts).count();
-        known(&tile.target).contains(&true)
-            && (self.complete(scene) || valid() >= self.least(tile.dates[0].width))
+        let enough = || {
+            let counting = self.counting(&tile.dates);
+            let judged = judged_of(tile.judged.as_ref(), &counting, tile.dates[0].width);
+            judged.iter().filter(|counts| **counts).count() >= least(self.valid_share(), judged.len())
+        };
+        known(&tile.target).contains(&true) && (self.complete(scene) || enough())
     }
 
     /// Whether every pixel of the images has data and counts, without a look at the pixels.
@@ -67,8 +70,9 @@ impl Dataset {
     /// A note about tiles of scenes that were passed over.
     pub(super) fn passed_over(&self, count: usize) -> Option<String> {
         let share = self.config.min_valid_share.filter(|_| count > 0)?;
+        let judged = if self.config.layout.cut().halo > 0 { "judged " } else { "" };
         Some(format!(
-            "{} passed over: less than {share} of their pixels have data in every band{} (`min_valid_share`)",
+            "{} passed over: less than {share} of their {judged}pixels have data in every band{} (`min_valid_share`)",
             if count == 1 { "1 tile was".to_owned() } else { format!("{count} tiles were") },
             self.valid.said()
         ))
@@ -97,7 +101,7 @@ impl Dataset {
                 return;
             }
             let pixels = self.images_of(scene, window);
-            let pixels = pixels.map_or_else(|_| vec![true; area(window)], |dates| self.counting(&dates));
+            let pixels = pixels.map_or_else(|_| vec![true; window.area()], |dates| self.counting(&dates));
             tiles.mark(touched, window, &pixels);
         });
         let passed_over = tiles.begun();
@@ -132,8 +136,9 @@ fn known(target: &Target) -> Vec<bool> {
     }
 }
 
-const fn area(window: Window) -> usize {
-    window.size[0] * window.size[1]
+/// How many of so many pixels must be found: this share of them, and at least one.
+fn least(share: f64, pixels: usize) -> usize {
+    (share * pixels as f64).ceil().max(1.0) as usize
 }
 
 /// A scene in the blocks in which a file stores it, row by row; blocks of too many values are cut across.
@@ -148,30 +153,41 @@ fn blocks([width, height]: [usize; 2], [across, down]: [usize; 2], bands: usize)
     tops.flat_map(|top| (0..width).step_by(across).map(move |left| block(left, top))).collect()
 }
 
-/// Tiles of one side, row by row. Those with so many pixels that are looked for are marked.
+/// Tiles of a scene, row by row. Those that judge so many of the pixels that are looked for are marked.
 struct Tiles {
     corners: Vec<Corner>,
-    side: usize,
-    least: usize,
+    tiling: Tiling,
+    scene: [usize; 2],
+    /// Of what a tile judges.
+    share: f64,
     /// Pixels of each that have been found, until it is marked.
     found: Vec<AtomicUsize>,
 }
 
 impl Tiles {
-    fn new(corners: Vec<Corner>, side: usize, least: usize) -> Self {
+    fn new(corners: Vec<Corner>, tiling: Tiling, scene: [usize; 2], share: f64) -> Self {
         let found = corners.iter().map(|_| AtomicUsize::new(0)).collect();
-        Self { corners, side, least, found }
+        Self { corners, tiling, scene, share, found }
+    }
+
+    /// The pixels that a tile judges.
+    fn judged(&self, corner: Corner) -> Window {
+        self.tiling.judged(corner, self.scene)
+    }
+
+    fn least(&self, tile: usize) -> usize {
+        least(self.share, self.judged(self.corners[tile]).area())
     }
 
     fn is_marked(&self, tile: usize) -> bool {
-        self.found[tile].load(Ordering::Relaxed) >= self.least
+        self.found[tile].load(Ordering::Relaxed) >= self.least(tile)
     }
 
     /// The marked tiles, none of them marked.
     fn marked(self) -> Self {
         let marked = (0..self.corners.len()).filter(|tile| self.is_marked(*tile));
         let corners = marked.map(|tile| self.corners[tile]).collect();
-        Self::new(corners, self.side, self.least)
+        Self::new(corners, self.tiling, self.scene, self.share)
     }
 
     /// How many tiles have a pixel and are not marked.
@@ -180,41 +196,29 @@ impl Tiles {
         (0..self.corners.len()).filter(some).count()
     }
 
-    /// The pixels that a tile has of a window, as ranges of its columns and of its rows; none if it has none.
-    fn part(&self, tile: usize, Window { corner, size }: Window) -> Option<[Range<usize>; 2]> {
-        let Corner { top, left } = self.corners[tile];
-        let shared = |first: usize, axis: usize| {
-            let from = first.max(corner[axis]);
-            let to = (first + self.side).min(corner[axis] + size[axis]);
-            (from < to).then(|| from - corner[axis]..to - corner[axis])
-        };
-        Some([shared(left, 0)?, shared(top, 1)?])
+    /// The pixels of a window that a tile judges; none if it judges none.
+    fn part(&self, tile: usize, window: Window) -> Option<Window> {
+        self.judged(self.corners[tile]).shared(window)
     }
 
-    /// The tiles that have pixels of a block, and the part of the block in which these pixels are.
+    /// The tiles that judge pixels of a block, and the part of the block in which these pixels are.
     fn touching(&self, block: Window) -> Option<(Window, impl Iterator<Item = usize> + Clone + use<'_>)> {
-        let [top, bottom] = [block.corner[1], block.corner[1] + block.size[1]];
-        let first = self.corners.partition_point(|corner| corner.top + self.side <= top);
-        let end = self.corners.partition_point(|corner| corner.top < bottom);
+        // What is judged begins and ends no earlier in a lower row of tiles.
+        let first = self.corners.partition_point(|corner| self.judged(*corner).end()[1] <= block.corner[1]);
+        let end = self.corners.partition_point(|corner| self.judged(*corner).corner[1] < block.end()[1]);
         let touched = (first..end).filter(move |tile| self.part(*tile, block).is_some());
-        let parts = touched.clone().filter_map(|tile| self.part(tile, block));
-        let [columns, rows] = parts.reduce(|all, part| [0, 1].map(|axis| join(&all[axis], &part[axis])))?;
-        let corner = [block.corner[0] + columns.start, block.corner[1] + rows.start];
-        Some((Window { corner, size: [columns.len(), rows.len()] }, touched))
+        let window = touched.clone().filter_map(|tile| self.part(tile, block)).reduce(Window::joined)?;
+        Some((window, touched))
     }
 
-    /// Adds the pixels of a window that are true to the tiles that have them. No pixel may be added twice.
+    /// Adds the pixels of a window that are true to the tiles that judge them. No pixel may be added twice.
     fn mark(&self, touched: impl Iterator<Item = usize>, window: Window, pixels: &[bool]) {
         for tile in touched.filter(|tile| !self.is_marked(*tile)) {
-            let Some([columns, rows]) = self.part(tile, window) else { continue };
+            let Some(part) = self.part(tile, window) else { continue };
+            let [columns, rows] = part.within(window);
             let rows = rows.map(|row| &pixels[row * window.size[0]..][columns.clone()]);
-            let found = rows.flatten().filter(|pixel| **pixel).take(self.least).count();
+            let found = rows.flatten().filter(|pixel| **pixel).take(self.least(tile)).count();
             self.found[tile].fetch_add(found, Ordering::Relaxed);
         }
     }
-}
-
-/// The smallest range that has both.
-fn join(one: &Range<usize>, other: &Range<usize>) -> Range<usize> {
-    one.start.min(other.start)..one.end.max(other.end)
 }

@@ -191,8 +191,9 @@ impl Draft<'_> {
         let more = files.len().saturating_sub(LISTED);
         let more =
             if more > 0 { format!("# {more} more images are not listed here.\n") } else { String::new() };
-        let windows = "# Training tiles at other places in each epoch.\n# windows = \"random\"\n";
-        Ok(format!("kind = \"scenes\"\n{more}images = {images}\nmasks = []\ntile = 256\n{windows}"))
+        let more_keys = "# Pixels at each edge of a tile that the network sees but that are not judged.\n# halo = 32\n\
+                         # Training tiles at other places in each epoch.\n# windows = \"random\"\n";
+        Ok(format!("kind = \"scenes\"\n{more}images = {images}\nmasks = []\ntile = 256\n{more_keys}"))
     }
 
     /// What masks hold.

@@ -22,7 +22,7 @@ pub struct PartFacts {
     pub samples: u64,
     /// Bytes of all of them in their narrowest form.
     pub bytes: u64,
-    /// Moments of each band, scaled.
+    /// Moments of each band over the pixels that are judged, scaled.
     pub statistics: Vec<BandStatistics>,
     /// For each class: images that have it, or labelled pixels.
     pub labels: Vec<u64>,
@@ -77,8 +77,7 @@ impl Seen {
     /// Looks at a sample whose values are scaled.
     pub(super) fn new(read: ReadSample) -> Self {
         let ReadSample { sample, notes, ground_sampling_distance } = read;
-        let size = (sample.height * sample.width).max(1);
-        let statistics = sample.image.chunks_exact(size).map(BandStatistics::of).collect();
+        let statistics = sample.judged_channels().map(|values| BandStatistics::of(&values)).collect();
         let target = match &sample.target {
             Target::Values(values) => Some(BandStatistics::of(values)),
             Target::Class(_) | Target::Classes(_) | Target::Mask(_) => None,

@@ -25,6 +25,8 @@ pub(super) fn of_part(dataset: &Dataset, split: Split, bands: &[String], entries
     let mut last = None;
     for entry in entries {
         add(dataset.key(*entry).as_bytes());
+        // What is hidden of a tile follows from tiles of other parts.
+        dataset.each_hidden(*entry, &mut |number| add(&(number as u64).to_le_bytes()));
         // Neighbouring tiles are of one scene.
         let group = dataset.group(*entry);
         if group.is_some() && group == last {

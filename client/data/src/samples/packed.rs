@@ -52,7 +52,7 @@ impl Packed {
     /// A sample with the values of its files, NaN where there is no data.
     #[must_use]
     pub fn new(sample: Sample) -> Self {
-        let Sample { key: _, height, width, image, target } = sample;
+        let Sample { key: _, height, width, image, target, judged: _ } = sample;
         let Some(largest) = largest(&image) else {
             return Self { height, width, pixels: Pixels::F32(image), invalid: None, target };
         };
@@ -113,7 +113,14 @@ mod tests {
     use super::*;
 
     fn packed(image: Vec<f32>) -> Packed {
-        let sample = Sample { key: "s".to_owned(), height: 1, width: 2, image, target: Target::Class(1) };
+        let sample = Sample {
+            key: "s".to_owned(),
+            height: 1,
+            width: 2,
+            image,
+            target: Target::Class(1),
+            judged: None,
+        };
         Packed::new(sample)
     }
 

@@ -42,6 +42,10 @@ pub struct Summary {
     pub band_check: Option<BandReport>,
     /// Smallest and largest sample, width by height.
     pub sizes: [[usize; 2]; 2],
+    /// Pixels at each edge of a sample that are not judged, where it is no edge of its image. Numbers of classes and moments are
+    /// of the others. Absent if all are judged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub halo: Option<u32>,
     /// How many features of polygon files are used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub polygons: Option<PolygonReport>,
@@ -91,6 +95,7 @@ pub fn summarise_with(
         bands: Vec::new(),
         band_check: None,
         sizes: [[usize::MAX; 2], [0; 2]],
+        halo: Some(config.layout.cut().halo).filter(|halo| *halo > 0),
         polygons: dataset.polygons().cloned(),
         inventory: dataset.inventory(),
         unreadable: Vec::new(),
@@ -183,7 +188,8 @@ impl Part {
         count_classes(&mut self.counts, &sample.target);
         match &sample.target {
             Target::Mask(mask) => {
-                self.unlabelled += mask.iter().filter(|class| **class == IGNORE).count() as u64;
+                let judged = sample.judged_of(mask);
+                self.unlabelled += judged.iter().filter(|class| **class == IGNORE).count() as u64;
             }
             Target::Values(values) => self.target.add(values),
             Target::Class(_) | Target::Classes(_) => {}

@@ -215,7 +215,14 @@ pub(super) mod tests {
     pub(in crate::train) fn sample(side: usize, first: usize) -> Sample {
         let values: Vec<f32> = (0..side * side).map(|v| ((v + first) % 200) as f32).collect();
         let mask = values.iter().map(|v| *v as u8).collect();
-        Sample { key: "s".to_owned(), height: side, width: side, image: values, target: Target::Mask(mask) }
+        Sample {
+            key: "s".to_owned(),
+            height: side,
+            width: side,
+            image: values,
+            target: Target::Mask(mask),
+            judged: None,
+        }
     }
 
     /// A normalisation that changes nothing.

@@ -83,6 +83,7 @@ fn samples(
                 width: windows.width,
                 image,
                 target: Target::Class(0),
+                judged: None,
             });
         }
     }
