@@ -231,11 +231,11 @@ impl Screen {
 }
 
 fn line(one: &ParticipantProgress) -> String {
-    let message = one.message.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
     if one.state == ParticipantState::Working && one.steps > 0 {
+        let message = one.message.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
         return format!("working, {} %{message}", (one.step * 10 / one.steps) * 10);
     }
-    format!("{}{message}", one.state)
+    one.shown()
 }
 
 fn show_bars(all: &MultiProgress, bars: &mut BTreeMap<String, ProgressBar>, round: &RoundProgress) {
@@ -252,8 +252,7 @@ fn show_bars(all: &MultiProgress, bars: &mut BTreeMap<String, ProgressBar>, roun
         }
         bar.set_position(one.step);
         let loss = one.loss.map(|loss| format!(", loss {loss:.3}")).unwrap_or_default();
-        let message = one.message.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
-        bar.set_message(format!("{}{loss}{message}", one.state));
+        bar.set_message(format!("{}{loss}", one.shown()));
     }
 }
 

@@ -53,8 +53,11 @@ impl JobsQuery {
 /// If the state folder or its log cannot be read.
 pub fn read(site: &Site, query: &JobsQuery, now: Timestamp) -> Result<ClientJobs, JobsError> {
     let Decisions { mut of, older_entries } = decisions(site)?;
+    let working = in_work(site, &mut of)?;
     let mut jobs = offered(site, &mut of, now)?;
-    jobs.extend(in_work(site, &mut of)?);
+    // The terms of a job stay here while it works, for its next rounds.
+    jobs.retain(|(_, offered)| working.iter().all(|(_, one)| one.job != offered.job));
+    jobs.extend(working);
     let mut rest: Vec<_> = of.into_iter().collect();
     rest.sort_by_key(|(job, decision)| (std::cmp::Reverse(decision.at), job.clone()));
     jobs.extend(rest.into_iter().map(|(job, Decision { at, status, now })| {
@@ -167,6 +170,7 @@ fn decided(kind: &EntryKind) -> Option<(JobStatus, String)> {
 mod tests {
     use std::sync::Arc;
 
+    use eosfed_common::assignment::Lease;
     use eosfed_common::clock::ManualClock;
     use eosfed_common::plan::JobKind;
     use eosfed_common::refusal::{Reason, Refusal};
@@ -174,6 +178,7 @@ mod tests {
     use super::*;
     use crate::policy::{GivenApproval, Terms};
     use crate::site_log::{SiteLog, SiteLogSettings, Why};
+    use crate::state::{HeldAssignment, State};
     use crate::testing::training;
 
     const ALL: JobsQuery = JobsQuery { job: String::new(), statuses: Vec::new(), since: None, most: 1000 };
@@ -234,6 +239,27 @@ mod tests {
         approve(&terms);
         let at = |now| waits(&all(&site, now)[0]);
         assert!(!at(5000) && at(9000), "an approval ends");
+    }
+
+    #[test]
+    fn a_job_in_work_is_listed_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let site = Site::at(folder.path());
+        let assignment = training(JobKind::Rounds);
+        site.record_offer(&Terms::of(&assignment)).unwrap();
+        let held = HeldAssignment {
+            lease: Lease { token: "0".repeat(32).parse().unwrap(), expires_at: Timestamp(100) },
+            key: "1".repeat(32).parse().unwrap(),
+            since: Timestamp(7),
+            wait: None,
+            dataset: None,
+            assignment,
+        };
+        let state = State::Training { held: Box::new(held), crash_count: 0, process: None };
+        SiteJournal::of(&site, 0).store(&state).unwrap();
+        let jobs = all(&site, 5000);
+        assert_eq!(jobs.len(), 1, "{jobs:?}");
+        assert_eq!((jobs[0].status, jobs[0].now.as_str()), (JobStatus::InWork, "in work: training"));
     }
 
     #[test]

@@ -177,9 +177,23 @@ impl Site {
     }
 
     /// Whether the folder holds an identity.
-    #[must_use]
-    pub fn is_joined(&self) -> bool {
-        IdentityFiles(&self.0).exist()
+    ///
+    /// # Errors
+    /// If this user may not read it.
+    pub fn is_joined(&self) -> Result<bool, SiteError> {
+        match IdentityFiles(&self.0).exist() {
+            Ok(there) => Ok(there),
+            // Whose it is says more than that it may not be read.
+            Err(error) => check_owner(&self.0).map_err(SiteError::from).and(Err(error.into())),
+        }
+    }
+
+    /// Checks that the folder holds an identity.
+    ///
+    /// # Errors
+    /// If it holds none, or this user may not read it.
+    pub fn check_joined(&self) -> Result<(), SiteError> {
+        if self.is_joined()? { Ok(()) } else { Err(SiteError::NotJoined { path: self.0.clone() }) }
     }
 
     /// Locks the folder for one daemon, until the lock is dropped or its process ends.
@@ -224,9 +238,7 @@ impl Site {
         }
         check_private(&self.0)?;
         check_private(&self.0.join("key.pem"))?;
-        if !self.is_joined() {
-            return Err(SiteError::NotJoined { path: self.0.clone() });
-        }
+        self.check_joined()?;
         let (pair, ca_pem) = IdentityFiles(&self.0).read()?;
         let path = self.0.join("certificate.pem");
         let Certificate { identity, not_before, not_after, .. } = Certificate::of_pem(&pair.certificate_pem)

@@ -98,5 +98,5 @@ fn a_log_is_verified_also_against_a_noted_entry() {
     assert!(said.contains("event 2 was noted as"), "{said}");
     let elsewhere = tempfile::tempdir().unwrap();
     let said = text(&run(elsewhere.path(), &["verify"]).stderr);
-    assert!(said.contains("is not a state folder"), "{said}");
+    assert!(said.contains("holds no identity"), "{said}");
 }

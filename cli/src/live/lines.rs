@@ -48,12 +48,11 @@ pub(super) fn lines(watched: &Watched, trouble: Option<&str>) -> Vec<(String, St
 
 /// What an institution does, in steps of a tenth.
 fn does(part: &ParticipantView) -> String {
-    let message =
-        part.message.as_ref().map(|text| format!(": {}", print::printable(text))).unwrap_or_default();
+    let message = part.says().map(|text| format!(": {}", print::printable(&text))).unwrap_or_default();
     if part.state == ParticipantState::Working && part.steps > 0 {
         return format!("working, {} %{message}", part.step.min(part.steps) * 10 / part.steps * 10);
     }
-    format!("{}{message}", part.state)
+    format!("{}{message}", part.shown_state())
 }
 
 #[cfg(test)]
@@ -74,5 +73,16 @@ mod tests {
             "job j-00c0ffee, west: working, 40 %",
         ];
         assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn who_is_at_work_for_another_job_is_queued() {
+        let mut watched = watched();
+        let west = watched.rounds[0].round.participants.get_mut(&"west".parse().unwrap()).unwrap();
+        west.state = ParticipantState::Offered;
+        west.queued_behind = Some("j-0000000b".parse().unwrap());
+        let lines: Vec<_> = lines(&watched, None).into_iter().map(|(_, line)| line).collect();
+        let expected = "job j-00c0ffee, west: queued: at work for j-0000000b";
+        assert!(lines.iter().any(|line| line == expected), "{lines:?}");
     }
 }

@@ -166,14 +166,14 @@ fn rows_of(
     }
     let row = |(at, (job, part)): (usize, &Work<'_>)| {
         let start = if at == 0 { &start } else { &blank };
-        let line = format!("{start}  {job:JOB$}  {:DOES$}  {}", part.state.to_string(), progress(part, wide));
+        let line = format!("{start}  {job:JOB$}  {:DOES$}  {}", part.shown_state(), progress(part, wide));
         line.trim_end().to_owned()
     };
     work.iter().enumerate().map(row).collect()
 }
 
 fn progress(part: &ParticipantView, wide: bool) -> String {
-    let message = part.message.as_ref().map(|text| print::printable(text));
+    let message = part.says().map(|text| print::printable(&text));
     if part.state != ParticipantState::Working || part.steps == 0 {
         return message.unwrap_or_default();
     }

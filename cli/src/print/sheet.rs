@@ -7,6 +7,8 @@ use console::{Term, measure_text_width};
 
 /// Longest word that a column is kept wide enough for; longer ones, such as digests, may be broken.
 const LONGEST: usize = 26;
+/// Columns of a table for a file or another program; what reads it line by line takes JSON.
+const PIPED: usize = 160;
 /// Columns that a cell takes beside its text.
 const PADDING: usize = 2;
 
@@ -82,8 +84,7 @@ impl fmt::Display for Sheet {
         let terminal = Term::stdout();
         match terminal.size_checked().filter(|_| terminal.is_term()) {
             Some((_, columns)) => f.write_str(&self.within(columns.into())),
-            // For another program, a row is a line.
-            None => self.table().fmt(f),
+            None => f.write_str(&self.within(PIPED)),
         }
     }
 }
@@ -114,6 +115,16 @@ mod tests {
         let text = sheet().within(36);
         assert!(text.contains("institution  university-of-the-coast\nlast seen    3 min ago\n"), "{text}");
         assert!(text.contains("\n\ninstitution  west\n") && text.ends_with("data set     crops"), "{text}");
+    }
+
+    #[test]
+    fn a_table_for_another_program_is_bounded_too() {
+        let mut sheet = Sheet::new(&["institution", "says"]);
+        sheet.add_row(["west".to_owned(), "a word ".repeat(60)]);
+        // Standard output of a test is no terminal.
+        let text = sheet.to_string();
+        assert!(text.lines().all(|line| measure_text_width(line) <= PIPED), "{text}");
+        assert_eq!(text.matches("word").count(), 60, "{text}");
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::ensure;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use comfy_table::{ContentArrangement, Table, presets};
@@ -16,6 +15,9 @@ use eosfed_common::outln;
 use strum::VariantNames as _;
 
 use super::shared::{Output, site};
+
+/// Columns of a table for a file or another program; what reads it line by line takes JSON.
+const PIPED: u16 = 160;
 
 /// List the jobs that have asked for work here: those that wait for an approval first, then the others by what
 /// was decided last. Reads the state folder only.
@@ -52,11 +54,7 @@ pub(super) struct Jobs {
 impl Jobs {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
         let site = site(&self.state)?;
-        ensure!(
-            site.is_joined(),
-            "{} is not a state folder; `eosfed-client join` makes one",
-            site.path().display()
-        );
+        site.check_joined()?;
         let statuses = if self.waiting { vec![JobStatus::WaitsForApproval] } else { self.statuses };
         let query = JobsQuery { job: self.job, statuses, since: self.since, most: self.limit as usize };
         let narrowed = !query.statuses.is_empty() || !query.job.is_empty() || query.since.is_some();
@@ -99,6 +97,9 @@ fn print(found: &ClientJobs, narrowed: bool, state: &Path) {
 fn table(jobs: &[ClientJob]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    if !table.is_tty() {
+        table.set_width(PIPED);
+    }
     // Of a site with one data set there is nothing to tell.
     let named = jobs.iter().any(|job| job.data_set.is_some());
     let mut header = vec!["job", "name", "now", "since"];

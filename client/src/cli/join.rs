@@ -61,7 +61,7 @@ pub(super) struct Join {
 impl Join {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
         let site = site(&self.state)?;
-        let kept = match site.is_joined().then(|| site.credentials()).transpose() {
+        let kept = match site.is_joined()?.then(|| site.credentials()).transpose() {
             Ok(kept) => kept,
             // What is damaged is what `--force` replaces.
             Err(_) if self.force => None,

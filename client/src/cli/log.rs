@@ -146,9 +146,7 @@ impl Log {
 }
 
 fn joined(site: &Site) -> anyhow::Result<Site> {
-    if !site.is_joined() {
-        bail!("{} is not a state folder; `eosfed-client join` makes one", site.path().display());
-    }
+    site.check_joined()?;
     Ok(site.clone())
 }
 

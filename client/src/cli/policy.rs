@@ -14,6 +14,7 @@ use eosfed_client::settings::load_policy;
 use eosfed_client::site_log::{Approved, Entry, EntryKind};
 use eosfed_client::spent::Spent;
 use eosfed_common::clock::{Clock as _, SystemClock};
+use eosfed_common::counted::counted;
 use eosfed_common::duration;
 use eosfed_common::ids::{AssignmentId, JobId};
 use eosfed_common::outln;
@@ -107,9 +108,7 @@ impl Approve {
             Err(_) => self.job.parse::<JobId>()?,
         };
         let site = site(&self.state)?;
-        if !site.is_joined() {
-            bail!("{} is not a state folder; `eosfed-client join` makes one", site.path().display());
-        }
+        site.check_joined()?;
         let Some(terms) = site.offer(&job)? else {
             let waiting: Vec<_> = site.offers()?.iter().map(|terms| terms.job.to_string()).collect();
             let waiting = if waiting.is_empty() { "none".to_owned() } else { waiting.join(", ") };
@@ -131,15 +130,14 @@ impl Approve {
         let at = SystemClock.now();
         let until = at.plus(self.lasts);
         let by = login_name();
-        let rounds = self.rounds;
-        let approval = GivenApproval { terms: terms.digest(), rounds, until, by: by.clone(), at };
+        let rounds = counted(self.rounds, "round");
+        let approval =
+            GivenApproval { terms: terms.digest(), rounds: self.rounds, until, by: by.clone(), at };
         let settings = settings(&site, None)?;
         let entry = EntryKind::Approved(Approved::from(&approval));
         site_log(&site, &settings).record(Entry::of_job(&job, entry))?;
         site.approve(&approval)?;
-        outln!(
-            "{by} approves this for {rounds} rounds until {until}; a running daemon sees it within seconds"
-        );
+        outln!("{by} approves this for {rounds} until {until}; a running daemon sees it within seconds");
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -14,6 +14,7 @@ use eosfed_common::outln;
 use eosfed_common::screen::Screen;
 use eosfed_common::stdout::print_warning;
 use eosfed_transport::certificate::Certificate;
+use indicatif::DecimalBytes;
 use serde_json::Value;
 
 use super::shared::{Output, site};
@@ -143,7 +144,8 @@ fn rows(report: &Value) -> impl Iterator<Item = (String, String)> {
         row(&key, &Value::from(format!("{}{policy}{problem}", one["path"].as_str().unwrap_or("–"))));
     }
     for kind in ["weights", "metrics", "control"] {
-        row(&format!("sent_bytes, {kind}"), &report["sent_bytes"][kind]);
+        let sent = report["sent_bytes"][kind].as_u64().unwrap_or_default();
+        row(&format!("sent, {kind}"), &Value::from(DecimalBytes(sent).to_string()));
     }
     rows.into_iter()
 }

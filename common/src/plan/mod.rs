@@ -22,6 +22,8 @@ mod version1;
 
 use std::fmt;
 
+use crate::counted::counted;
+
 pub use admission::{
     DEFAULT_MAX_SAMPLES, DEFAULT_MAX_SHARE, DEFAULT_NORM_FACTOR, FederatedAdmission, Floor, MAX_SAMPLES,
     OneShotAdmission,
@@ -72,7 +74,7 @@ pub enum PlanError {
     #[error("the plan is of version 1, and this software reads version {PLAN_VERSION}; change these lines:{}", listing(.0))]
     Version1(Vec<Change>),
     /// It breaks rules. Every broken rule is listed.
-    #[error("{} problem(s) in the plan:{}", .0.len(), listing(.0))]
+    #[error("{} in the plan:{}", counted(.0.len(), "problem"), listing(.0))]
     Rules(Vec<Problem>),
     /// The text is too long.
     #[error("a plan may have at most {MAX_PLAN_BYTES} bytes, found `{0}`")]

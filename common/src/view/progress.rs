@@ -57,6 +57,21 @@ pub struct ParticipantProgress {
     pub loss: Option<Finite>,
     /// Why it has declined or failed, or was rejected.
     pub message: Option<String>,
+    /// The other job that it is at work for, if it has not answered for this reason. Absent of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queued_behind: Option<JobId>,
+}
+
+impl ParticipantProgress {
+    /// Its state in a word, and why, as far as that is known.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        match (&self.queued_behind, &self.message) {
+            (Some(job), _) => format!("queued: at work for {job}"),
+            (None, Some(message)) => format!("{}: {message}", self.state),
+            (None, None) => self.state.to_string(),
+        }
+    }
 }
 
 impl RoundProgress {
@@ -126,6 +141,7 @@ mod tests {
                 steps: 100,
                 loss: None,
                 message: None,
+                queued_behind: None,
             };
             (format!("site-{place}").parse().unwrap(), progress)
         };

@@ -72,9 +72,17 @@ pub struct IdentityFiles<'a>(pub &'a Path);
 
 impl IdentityFiles<'_> {
     /// Whether there is an identity.
-    #[must_use]
-    pub fn exist(&self) -> bool {
-        self.0.join("certificate.pem").exists() || self.0.join(PENDING).exists()
+    ///
+    /// # Errors
+    /// If the folder may not be read.
+    pub fn exist(&self) -> Result<bool, FileError> {
+        for name in ["certificate.pem", PENDING] {
+            let path = self.0.join(name);
+            if path.try_exists().map_err(|source| FileError { action: "read", path, source })? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Reads key and certificate, and the certificates of the authority.
@@ -174,7 +182,7 @@ mod tests {
     fn an_identity_is_replaced_whole_however_often_that_is_interrupted() {
         let folder = tempfile::tempdir().unwrap();
         let files = IdentityFiles(folder.path());
-        assert!(!files.exist() && files.read().is_err());
+        assert!(!files.exist().unwrap() && files.read().is_err());
         files.replace(&pair("old"), "old ca").unwrap();
         assert_eq!(kept(files), ["old key", "old certificate", "old ca"]);
         // The crash came after the key and before the certificate.

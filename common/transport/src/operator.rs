@@ -24,6 +24,8 @@ use crate::wire::coordinator_keys;
 
 /// The file of an identity folder with the coordinator's signing keys.
 const PINNED: &str = "coordinator-keys.json";
+/// The file of an identity folder with the coordinator's address.
+const ADDRESS: &str = "coordinator.toml";
 /// Largest answer that is read, in bytes.
 const MAX_ANSWER: usize = 64 << 20;
 
@@ -37,6 +39,16 @@ pub enum IdentityError {
         folder = folder.display()
     )]
     Missing {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// It is the state folder of `eosfed-client`.
+    #[error(
+        "{folder} is the state folder of an institution, which `eosfed-client` uses; name a person's folder, such as \
+         `operator` of the coordinator's state folder, with `--identity DIR` or EOSFED_IDENTITY",
+        folder = folder.display()
+    )]
+    OfInstitution {
         /// The folder.
         folder: PathBuf,
     },
@@ -98,8 +110,12 @@ impl IdentityFolder {
             Ok(false) => return Err(IdentityError::Missing { folder: self.0.clone() }),
             Err(source) => return Err(FileError { action: "read", path: key, source }.into()),
         }
+        let address = self.0.join(ADDRESS);
+        if !address.exists() && self.0.join("client.toml").exists() {
+            return Err(IdentityError::OfInstitution { folder: self.0.clone() });
+        }
         let (pair, ca_pem) = IdentityFiles(&self.0).read()?;
-        let Address { url } = settings::load(&self.0.join("coordinator.toml"))?;
+        let Address { url } = settings::load(&address)?;
         Ok(PersonalIdentity { pair, ca_pem, url })
     }
 
@@ -142,7 +158,7 @@ impl IdentityFolder {
     /// If the file cannot be written.
     pub fn set_url(&self, url: &str) -> Result<(), IdentityError> {
         let text = toml::to_string(&Address { url: url.to_owned() })?;
-        Ok(IdentityFiles(&self.0).put("coordinator.toml", &text)?)
+        Ok(IdentityFiles(&self.0).put(ADDRESS, &text)?)
     }
 
     /// The coordinator's signing keys, as far as they are known.
@@ -235,5 +251,25 @@ impl Connection {
         let message =
             format!("the coordinator at {} does not answer: {}{running}", self.url, refusal.message);
         Refusal::new(Reason::Unavailable, message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_of_an_institution_is_called_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let identity = IdentityFolder(folder.path().to_owned());
+        assert!(matches!(identity.read(), Err(IdentityError::Missing { .. })));
+        for name in ["key.pem", "client.toml"] {
+            IdentityFiles(folder.path()).put(name, "").unwrap();
+        }
+        let said = identity.read().map(drop).unwrap_err().to_string();
+        assert!(said.contains("state folder of an institution") && said.contains("--identity"), "{said}");
+        // A folder that is both is a person's.
+        identity.set_url("https://localhost:1").unwrap();
+        assert!(!matches!(identity.read(), Err(IdentityError::OfInstitution { .. })));
     }
 }

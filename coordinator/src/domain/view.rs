@@ -345,10 +345,10 @@ mod tests {
         let (outcome, lease) = submitted.accept(&id, token(1), NOW).unwrap();
         let whole =
             WholeJob { job: job(&outcome.job), current: open_round(&outcome.job, &[]), history: Vec::new() };
-        let text = serde_json::to_string(&(&whole, progress(&outcome.job))).unwrap();
+        let text = serde_json::to_string(&(&whole, progress(&outcome.job, |_| {}))).unwrap();
         assert!(!text.contains(lease.token.expose()), "{text}");
         assert_eq!(text.matches("\"state\":\"working\"").count(), 2, "{text}");
         let read: (WholeJob, JobProgress) = serde_json::from_str(&text).unwrap();
-        assert_eq!(read, (whole, progress(&outcome.job)));
+        assert_eq!(read, (whole, progress(&outcome.job, |_| {})));
     }
 }

@@ -18,7 +18,7 @@ use eosfed_common::clock::Clock;
 use eosfed_common::ids::JobId;
 use eosfed_common::refusal::Refusal;
 use eosfed_common::signing::SigningKey;
-use eosfed_common::view::RoundView;
+use eosfed_common::view::{JobProgress, RoundView};
 use rand_chacha::ChaCha12Rng;
 
 use crate::domain::retention::Limits;
@@ -145,6 +145,14 @@ impl Handle {
             self.read(|state| state.mark_queued(round));
         }
         Ok(round)
+    }
+
+    /// The progress of a job.
+    ///
+    /// # Errors
+    /// If there is no such job.
+    pub fn progress(&self, id: &JobId) -> Result<JobProgress, Refusal> {
+        self.read(|state| Ok(view::progress(state.job(id)?, |round| state.mark_queued(round))))
     }
 
     /// Starts the tasks of the changed jobs.

@@ -62,7 +62,7 @@ pub struct SplitConfig {
     /// everything else.
     pub by: Option<SplitBy>,
     /// Share of the validation part.
-    #[schemars(extend("x-rule" = "above 0 and, with `test`, below 1"))]
+    #[schemars(extend("x-rule" = "at least 0 and below 1; with `test`, at most 1"))]
     pub validation: f64,
     /// Share of the test part.
     #[serde(default)]

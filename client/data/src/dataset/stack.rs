@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use eosfed_common::counted::counted;
+
 use super::Dataset;
 use super::choice::{Refusal, Taken, places, taken};
 use super::grids::{Anchor, Header, Pair};
@@ -86,7 +88,8 @@ impl Dataset {
             if all != declared {
                 let each: Vec<_> = headers.iter().map(|header| header.bands.to_string()).collect();
                 let found = format!(
-                    "the data set declares {declared} bands, found `{}`; name all, or take some of them by `file_bands`",
+                    "the data set declares {}, found `{}`; name all, or take some of them by `file_bands`",
+                    counted(declared, "band"),
                     each.join(" + ")
                 );
                 return Err(DataError::file(&paths[0], found));

@@ -1,5 +1,7 @@
 //! Decoding one strip or tile.
 
+use eosfed_common::counted::counted;
+
 use super::accept::Accepted;
 use super::chunks::{Chunks, Place};
 use super::codec::{Shape, lerc, unpack};
@@ -163,8 +165,13 @@ impl Layout {
         let rows = found[1] == shape.height || below;
         if found[0] != shape.width || !rows || usize::from(frame.components) != shape.samples {
             let sentence = format!(
-                "its JPEG stream must have {}x{} pixels and {} component(s), found `{}x{}` and `{}`",
-                shape.width, shape.height, shape.samples, found[0], found[1], frame.components
+                "its JPEG stream must have {}x{} pixels and {}, found `{}x{}` and `{}`",
+                shape.width,
+                shape.height,
+                counted(shape.samples, "component"),
+                found[0],
+                found[1],
+                frame.components
             );
             return Err(Failure::Unsupported(sentence));
         }

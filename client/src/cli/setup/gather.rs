@@ -38,7 +38,7 @@ pub(super) struct Present {
 
 impl Present {
     pub(super) fn read(site: &Site) -> anyhow::Result<Self> {
-        let kept = site.is_joined().then(|| site.credentials()).transpose()?;
+        let kept = site.is_joined()?.then(|| site.credentials()).transpose()?;
         let (joined, expired) = match kept {
             Some(kept) if SystemClock.now() < kept.not_after => (Some(kept.institution), None),
             kept => (None, kept.map(|kept| kept.institution)),

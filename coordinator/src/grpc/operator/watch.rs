@@ -13,7 +13,6 @@ use tokio::sync::mpsc;
 use tonic::Status;
 
 use crate::domain::paging::document;
-use crate::domain::view;
 use crate::engine::{Core, Handle};
 
 /// Shortest time between two checks of a job.
@@ -67,7 +66,7 @@ impl Watch {
     /// Sends new events and changes. Gives whether the watch is over.
     async fn check(&mut self) -> Result<bool, Refusal> {
         // The job is read before its events, so that the events explain at least the state that is sent.
-        let now = self.engine.with_job(&self.id, view::progress)?;
+        let now = self.engine.progress(&self.id)?;
         self.send_events().await?;
         let change = match &self.sent {
             Some(sent) => now.since(sent),

@@ -10,7 +10,7 @@ use eosfed_testkit::plans::Plan;
 use super::*;
 use crate::domain::Outcome;
 use crate::domain::job::Transition;
-use crate::domain::view::open_round;
+use crate::domain::view::{open_round, progress};
 use crate::testing::{NOW, STATISTICS, enrolled, name, statistics, submit, token};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -125,6 +125,10 @@ impl Bench {
             let end = one.own_deadline.map(|at| at.since(NOW).as_secs() / 60);
             Some((name.to_string(), one.queued_behind.clone()?, end))
         });
+        let watched = progress(self.job(job), |round| self.federation.mark_queued(round)).round.unwrap();
+        for (name, one) in &round.participants {
+            assert_eq!(watched.participants[name].queued_behind, one.queued_behind, "{name}");
+        }
         queued.collect()
     }
 }
