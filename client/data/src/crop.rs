@@ -3,13 +3,15 @@
 
 use std::path::{Path, PathBuf};
 
+use eosfed_common::model::Task;
 use serde::Serialize;
 
+use crate::dataset::WindowReader;
 use crate::error::DataError;
 use crate::georeference::{Agreement, Grid};
-use crate::geotiff::write_geotiff;
+use crate::geotiff::{Numbers, write_geotiff};
 use crate::raster::{Limits, Raster};
-use crate::read::{read_grid, read_labels, read_raster};
+use crate::read::read_grid;
 
 /// A rectangle of pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -62,19 +64,19 @@ pub fn crop(
 ) -> Result<CropReport, DataError> {
     let (first, others) =
         inputs.split_first().ok_or_else(|| DataError::unfit(output, "no input files were given"))?;
-    let raster = read_raster(first, limits)?;
-    let grid = raster.grid();
-    let mut stacked = cut(first, &raster, window)?;
+    let mut file = open(first, limits)?;
+    let grid = grid(&file);
+    let mut stacked = cut(first, &mut file, window, 0, limits)?;
     for path in others {
-        let next = read_raster(path, limits)?;
-        if compare(first, &grid, path, &next)? == Agreement::SizeOnly {
+        let mut file = open(path, limits)?;
+        if compare(first, &grid, path, &file)? == Agreement::SizeOnly {
             let reason = format!(
                 "does not lie on the same grid as {}: both or neither must have a georeference",
                 first.display()
             );
             return Err(DataError::file(path, reason));
         }
-        let next = cut(path, &next, window)?;
+        let next = cut(path, &mut file, window, stacked.bands, limits)?;
         stacked.bands += next.bands;
         stacked.data.extend(next.data);
     }
@@ -95,43 +97,61 @@ pub fn crop_mask(
     output: &Path,
     limits: &Limits,
 ) -> Result<CropReport, DataError> {
-    let raster = read_labels(mask, limits)?;
-    compare(image, &read_grid(image, limits)?, mask, &raster)?;
-    let part = cut(mask, &raster, window)?;
+    let mut file = WindowReader::open_label(mask, limits, Numbers::default(), Task::Segmentation, 1)?;
+    compare(image, &read_grid(image, limits)?, mask, &file)?;
+    let part = cut(mask, &mut file, window, 0, limits)?;
     write_geotiff(output, &part)?;
     Ok(CropReport { output: output.to_owned(), bands: part.bands, window })
 }
 
-/// Checks that a raster has the size and the georeference of the first file.
-fn compare(first: &Path, grid: &Grid, path: &Path, raster: &Raster) -> Result<Agreement, DataError> {
-    let found = raster.grid();
-    if found.size() != grid.size() {
+/// Opens an image of which only the window is read, however large it is.
+fn open(path: &Path, limits: &Limits) -> Result<WindowReader, DataError> {
+    WindowReader::open(path, limits, Numbers::default(), 1)
+}
+
+fn grid(file: &WindowReader) -> Grid {
+    let [width, height] = file.size();
+    Grid::new(width, height, file.reference())
+}
+
+/// Checks that a file has the size and the georeference of the first one.
+fn compare(first: &Path, wanted: &Grid, path: &Path, file: &WindowReader) -> Result<Agreement, DataError> {
+    let found = grid(file);
+    if found.size() != wanted.size() {
         let [w, h] = found.size();
-        let [width, height] = grid.size();
+        let [width, height] = wanted.size();
         let reason = format!(
             "does not lie on the same grid as {}: its size must be `{width}x{height}` as there, found `{w}x{h}`",
             first.display()
         );
         return Err(DataError::file(path, reason));
     }
-    grid.compared(&found).map_err(|difference| DataError::file(path, difference.sentence(first.display())))
+    wanted.compared(&found).map_err(|difference| DataError::file(path, difference.sentence(first.display())))
 }
 
-fn cut(path: &Path, raster: &Raster, window: Window) -> Result<Raster, DataError> {
+/// Reads the window. `bands` of other files are in memory already, of the same size.
+fn cut(
+    path: &Path,
+    file: &mut WindowReader,
+    window: Window,
+    bands: usize,
+    limits: &Limits,
+) -> Result<Raster, DataError> {
     let Window { left, top, width, height } = window;
-    if left.saturating_add(width) > raster.width || top.saturating_add(height) > raster.height {
-        let w = raster.width;
-        let h = raster.height;
+    let [w, h] = file.size();
+    if left.saturating_add(width) > w || top.saturating_add(height) > h {
         let reason =
             format!("the window must lie inside {w}x{h} pixels, found `{left},{top},{width},{height}`");
         return Err(DataError::file(path, reason));
     }
+    let shape = [width, height, bands + file.bands()].map(|n| u32::try_from(n).unwrap_or(u32::MAX));
+    limits.check(path, shape[0], shape[1], shape[2])?;
     Ok(Raster {
         width,
         height,
-        bands: raster.bands,
-        data: raster.window(left, top, width, height),
-        reference: raster.reference.as_ref().map(|reference| reference.shifted(left as f64, top as f64)),
+        bands: file.bands(),
+        data: file.window([left, top], [width, height])?,
+        reference: file.reference().map(|reference| reference.shifted(left as f64, top as f64)),
     })
 }
 
@@ -139,6 +159,7 @@ fn cut(path: &Path, raster: &Raster, window: Window) -> Result<Raster, DataError
 mod tests {
     use super::*;
     use crate::georeference::GeoReference;
+    use crate::read::read_raster;
 
     fn scene(value: f32, east: f64) -> Raster {
         let tie_point = vec![0.0, 0.0, 0.0, east, 500.0, 0.0];
@@ -160,6 +181,36 @@ mod tests {
         let read = read_raster(&output, &Limits::default()).unwrap();
         assert_eq!(read.band(1), [107.0, 108.0, 112.0, 113.0, 117.0, 118.0]);
         assert_eq!(read.reference.unwrap().tie_point, [-2.0, -1.0, 0.0, 100.0, 500.0, 0.0]);
+    }
+
+    /// The whole of each file is larger than what may be in memory.
+    #[test]
+    fn only_the_window_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = ["a.tif", "b.tif", "m.tif"].map(|name| folder.path().join(name));
+        let [width, height] = [600, 500];
+        let data = (0..2 * width * height).map(|at| (at % 1999) as f32).collect();
+        let image = Raster { width, height, bands: 2, data, reference: scene(0.0, 100.0).reference };
+        write_geotiff(&paths[0], &image).unwrap();
+        write_geotiff(&paths[1], &image).unwrap();
+        let mask = Raster { bands: 1, data: vec![3.0; width * height], ..image.clone() };
+        write_geotiff(&paths[2], &mask).unwrap();
+        let output = folder.path().join("out.tif");
+        let window: Window = "500,400,90,95".parse().unwrap();
+        let limits = Limits { bytes: 1_200_000, ..Limits::default() };
+        assert!(read_raster(&paths[0], &limits).unwrap_err().to_string().contains("in memory"));
+        assert_eq!(crop(&paths[..2], window, &output, &limits).unwrap().bands, 4);
+        let cut = read_raster(&output, &Limits::default()).unwrap();
+        let wanted = image.window(500, 400, 90, 95);
+        assert_eq!(cut.data, [wanted.clone(), wanted].concat());
+        assert_eq!(crop_mask(&paths[2], &paths[0], window, &output, &limits).unwrap().bands, 1);
+        // What is asked for has a limit, over all files together.
+        let said = |window: &str| {
+            crop(&paths[..2], window.parse().unwrap(), &output, &limits).unwrap_err().to_string()
+        };
+        let large = said("0,0,300,300");
+        assert!(large.contains("b.tif") && large.contains("found `1440000`"), "{large}");
+        assert!(said("0,0,18446744073709551615,1").contains("must lie inside 600x500 pixels"));
     }
 
     #[test]

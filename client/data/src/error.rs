@@ -22,14 +22,18 @@ pub enum DataError {
         reason: String,
     },
     /// More files are corrupt than the data set allows.
-    #[error("{} of {total} files cannot be read, more than `max_corrupt_share` = {share} allows:{}", .files.len(), listing(.files))]
+    #[error("{}:{}", corrupt(*.files, *.total, *.read, .share), listing(.reasons))]
     TooManyCorrupt {
-        /// What is wrong with each.
-        files: Vec<String>,
-        /// Files checked.
+        /// How many were found.
+        files: u64,
+        /// Files that the share is of.
         total: usize,
+        /// Files that were read before reading stopped; as many as `total` if it did not.
+        read: usize,
         /// The share allowed.
         share: String,
+        /// What is wrong with them; for equal reasons once.
+        reasons: Vec<String>,
     },
     /// The declared bands contradict the pixels, and the data set is strict about it.
     #[error("{path}: the bands are not what `bands` says (`strict = true`):{}", listing(.findings), path = path.display())]
@@ -67,6 +71,16 @@ pub enum DataError {
         /// Why.
         reason: String,
     },
+}
+
+/// How many files are corrupt. Where reading stopped, there may be more.
+fn corrupt(files: u64, total: usize, read: usize, share: &str) -> String {
+    let rule =
+        format!("{files} of {total} files cannot be read, more than `max_corrupt_share` = {share} allows");
+    if read >= total {
+        return rule;
+    }
+    format!("at least {rule}; reading stopped after {read} of them (`eosfed-client data inspect` reads all)")
 }
 
 fn listing(lines: &[String]) -> String {

@@ -65,6 +65,8 @@ pub use sample::{IGNORE, Judged, Sample, Target};
 pub use samples::{Origin, Packed, PartFacts, Pixels, SampleCache, SampleSource};
 pub use split::Split;
 pub use statistics::{BandStatistics, band_statistics};
-pub use summary::{Look, Summary, UnusedFile, fits_encoders, summarise, summarise_with};
+pub use summary::{
+    Look, Summary, TargetPercentiles, TargetStatistics, UnusedFile, fits_encoders, summarise, summarise_with,
+};
 pub use survey::{BandSurvey, Surveyed};
 pub use xml::escaped;

@@ -27,8 +27,11 @@ pub fn quicklook(dataset: &Dataset, path: &Path) -> Result<(), DataError> {
     let titles = titles(config.task);
     let per_row = COLUMNS / titles.len();
     let most = ROWS * per_row;
-    let chunks = dataset.chunks(Split::Train, &config.bands, most)?.at_most(most);
-    let samples: Vec<Sample> = chunks.collect::<Result<Vec<_>, _>>()?.concat();
+    let mut chunks = dataset.chunks(Split::Train, &config.bands, most)?.at_most(most).to_the_end();
+    let samples: Vec<Sample> = chunks.by_ref().collect::<Result<Vec<_>, _>>()?.concat();
+    if samples.is_empty() {
+        return Err(chunks.without_readable());
+    }
     let style = SheetStyle::new(config, &samples);
     let pictures: Vec<Picture> = samples.iter().flat_map(|sample| style.cells(sample)).collect();
     let columns = per_row * titles.len();

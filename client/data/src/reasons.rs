@@ -37,7 +37,7 @@ impl fmt::Display for ReasonGroup {
 }
 
 /// Files by reason.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Groups(BTreeMap<String, (u64, Vec<String>)>);
 
 impl Groups {
@@ -45,8 +45,13 @@ impl Groups {
     pub(crate) fn add(&mut self, error: &DataError) {
         match error {
             DataError::File { path, reason } => self.file(path, reason),
-            other => self.put(other.to_string(), 1, &[]),
+            other => self.other(&other.to_string()),
         }
+    }
+
+    /// Adds a reason that names no file by itself.
+    pub(crate) fn other(&mut self, reason: &str) {
+        self.put(reason.to_owned(), 1, &[]);
     }
 
     /// Adds a reason that is true of a file.
@@ -70,12 +75,42 @@ impl Groups {
         named.extend(examples.iter().take(NAMED.saturating_sub(named.len())).cloned());
     }
 
+    /// How many files they are.
+    pub(crate) fn files(&self) -> u64 {
+        self.0.values().map(|(files, _)| files).sum()
+    }
+
     /// The most frequent reason first.
     pub(crate) fn list(self) -> Vec<ReasonGroup> {
         let group = |(reason, (files, examples))| ReasonGroup { reason, files, examples };
         let mut list: Vec<ReasonGroup> = self.0.into_iter().map(group).collect();
         list.sort_by_key(|group| std::cmp::Reverse(group.files));
         list
+    }
+}
+
+/// Files that were skipped: what is wrong with each, and the same for equal reasons once.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Skipped {
+    said: Vec<String>,
+    groups: Groups,
+}
+
+impl Skipped {
+    /// Adds what is wrong with a file.
+    pub(crate) fn add(&mut self, error: &DataError) {
+        self.groups.add(error);
+        self.said.push(error.to_string());
+    }
+
+    /// What is wrong with each, by name.
+    pub(crate) fn said(&self) -> &[String] {
+        &self.said
+    }
+
+    /// The same, by reasons.
+    pub(crate) const fn groups(&self) -> &Groups {
+        &self.groups
     }
 }
 

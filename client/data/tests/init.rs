@@ -92,3 +92,21 @@ fn other_folders_are_asked_about() {
     assert!(proposal.text.contains("tile = 256\n") && proposal.text.contains("# windows = \"random\""));
     assert!(proposal.text.contains("\n# halo = 32\n"));
 }
+
+/// A value that one of many masks holds: without it in `mask_values`, its pixels would lose their label.
+#[test]
+fn values_of_all_masks_are_listed_and_masks_that_cannot_be_read_are_said() {
+    let folder = tempfile::tempdir().unwrap();
+    for at in 0..40_u8 {
+        write(&folder.path().join(format!("images/{at:02}.tif")), 1, 1.0);
+        mask(&folder.path().join(format!("labels/{at:02}.png")), |x| if x < 3 { 7 } else { at / 2 + 2 });
+    }
+    let (proposal, _) = opened(folder.path()).unwrap();
+    let values: Vec<u8> = (2..22).collect();
+    assert!(proposal.text.contains(&format!("mask_values = {values:?}")), "{}", proposal.text);
+    assert!(proposal.text.contains("# 40 masks hold the values") && !asked(&proposal, "looked at"));
+    assert!(proposal.text.contains("# The files have 1 band.\n"), "{}", proposal.text);
+    std::fs::write(folder.path().join("labels/03.png"), "no image").unwrap();
+    let proposal = propose(folder.path(), &Limits::default()).unwrap();
+    assert!(proposal.text.contains("# 39 masks hold") && asked(&proposal, "1 mask cannot be read"));
+}

@@ -58,6 +58,34 @@ fn equal_errors_are_said_once_and_moments_are_of_all() {
 }
 
 #[test]
+fn all_unreadable_files_are_counted_and_grouped_above_the_limit_too() {
+    let folder = classes(70);
+    let damage = |range: std::ops::Range<usize>| {
+        for at in range {
+            std::fs::write(folder.path().join(format!("a/{at:03}.tif")), "II*\0").unwrap();
+        }
+    };
+    // More than the limit allows already in the first files that are read.
+    damage(0..60);
+    let said = summarise(&open(folder.path())).unwrap_err().to_string();
+    assert!(said.starts_with("60 of 71 files cannot be read, more than `max_corrupt_share` = 0.5"), "{said}");
+    assert!(said.contains("\n  - 60 files: ") && said.lines().count() == 2, "{said}");
+    // Of some samples, the share is of these.
+    let look = |most| summarise_with(&open(folder.path()), Look { most: Some(most) }, |_, _| ());
+    let said = look(10).unwrap_err().to_string();
+    assert!(said.starts_with("9 of 10 files cannot be read"), "{said}");
+    // A part of which nothing can be read has no numbers.
+    let whole = std::fs::read_to_string(folder.path().join("dataset.toml")).unwrap();
+    let text = whole.replace("max_corrupt_share = 0.5", "max_corrupt_share = 1.0");
+    std::fs::write(folder.path().join("dataset.toml"), text).unwrap();
+    assert_eq!(summarise(&open(folder.path())).unwrap().unreadable[0].files, 60);
+    damage(60..70);
+    std::fs::write(folder.path().join("b/1.tif"), "II*\0").unwrap();
+    let said = summarise(&open(folder.path())).unwrap_err().to_string();
+    assert!(said.starts_with("71 of 71 files cannot be read"), "{said}");
+}
+
+#[test]
 fn a_sample_is_spread_over_each_part_and_said() {
     let folder = classes(50);
     let dataset = open(folder.path());
@@ -129,4 +157,81 @@ fn a_class_that_a_part_lacks_and_masks_of_0_and_255_are_said() {
     describe(folder.path(), "segmentation", layout, "validation = 0.0");
     let summary = summarise(&open(folder.path())).unwrap();
     assert_eq!(said(&summary, "write `mask_values = [0, 255]`"), 1, "{:?}", summary.warnings);
+}
+
+#[test]
+fn what_lies_beside_the_folders_of_the_layout_is_listed_and_folders_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    for at in 0..3 {
+        for place in ["in/i", "in/other", "m", "s1/2020", "s1/2021"] {
+            write(&path.join(format!("{place}/{at}.tif")), f32::from(at > 1));
+        }
+    }
+    std::fs::create_dir(path.join("empty")).unwrap();
+    std::fs::write(path.join("labels.csv"), "").unwrap();
+    std::os::unix::fs::symlink("/", path.join("link")).unwrap();
+    let layout = "kind = \"pairs\"\nimages = \"in/i\"\nmasks = \"m\"";
+    describe(path, "segmentation", layout, "validation = 0.0");
+    let unused = summarise(&open(path)).unwrap().unused;
+    let found: Vec<_> = unused.iter().map(|unused| (unused.file.as_str(), unused.files)).collect();
+    let wanted =
+        [("empty/", Some(0)), ("in/other/", Some(3)), ("s1/", Some(6)), ("labels.csv", None), ("link", None)];
+    assert_eq!(found, wanted, "{unused:?}");
+    assert!(unused[0].reason.contains("`layout` does not name") && unused[3].reason.contains("beside"));
+}
+
+#[test]
+fn pixels_of_values_that_are_not_listed_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    for (at, value) in [4.0, 7.0, 9.0, 255.0, 4.5].into_iter().enumerate() {
+        write(&path.join(format!("i/{at}.tif")), 1.0);
+        write(&path.join(format!("m/{at}.tif")), value);
+    }
+    let layout = "kind = \"pairs\"\nimages = \"i\"\nmasks = \"m\"";
+    describe(path, "segmentation", layout, "validation = 0.0");
+    let text = std::fs::read_to_string(path.join("dataset.toml")).unwrap();
+    let of = |values: &str, layout: &str| {
+        let text = format!("mask_values = {values}\n{text}").replace("masks = \"m\"", layout);
+        std::fs::write(path.join("dataset.toml"), text).unwrap();
+        summarise(&open(path)).unwrap()
+    };
+    // 255 is no value where it is not listed.
+    let whole = of("[4, 7]", "masks = \"m\"");
+    let pixels = |value: &str| whole.unlisted_mask_values.get(value).copied();
+    assert_eq!((pixels("9"), pixels("others"), pixels("255")), (Some(1024), Some(1024), None));
+    assert_eq!(said(&whole, "2048 pixels of masks without a label"), 1, "{:?}", whole.warnings);
+    assert!(whole.warnings.iter().any(|warning| warning.contains("9 (1024), others (1024)")));
+    assert_eq!(of("[4, 255]", "masks = \"m\"").unlisted_mask_values["7"], 1024);
+    // A tile without any label is no sample.
+    let tiles = of("[4, 7]", "masks = \"m\"\ntile = 16");
+    assert_eq!(said(&tiles, "without a label, since"), 0, "{:?}", tiles.warnings);
+}
+
+#[test]
+fn the_target_of_a_regression_has_its_unit_deviation_and_percentiles() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    for at in 0..101 {
+        write(&path.join(format!("i/{at}.tif")), 1.0);
+        write(&path.join(format!("m/{at}.tif")), at as f32);
+    }
+    let text = "task = \"regression\"\nbands = [\"x\"]\nclasses = [\"height\"]\ntarget_unit = \"m\"\n[layout]\nkind = \
+                \"pairs\"\nimages = \"i\"\nmasks = \"m\"\n[split]\nvalidation = 0.0\n";
+    std::fs::write(path.join("dataset.toml"), text).unwrap();
+    let target = summarise(&open(path)).unwrap().target.unwrap();
+    assert_eq!((target.moments.band.as_str(), target.unit.as_deref()), ("height", Some("m")));
+    assert!((target.moments.mean - 50.0).abs() < 1e-9 && (target.std - 850_f64.sqrt()).abs() < 1e-9);
+    let found = target.percentiles.unwrap();
+    assert_eq!((found.p2, found.p50, found.p98), (2.0, 50.0, 98.0));
+    let json = serde_json::to_value(&target).unwrap();
+    assert_eq!((json["unit"].as_str(), json["count"].as_u64()), (Some("m"), Some(101 * 1024)));
+    // Without a unit and without a pixel that has a target.
+    for at in 0..101 {
+        write(&path.join(format!("m/{at}.tif")), f32::NAN);
+    }
+    std::fs::write(path.join("dataset.toml"), text.replace("target_unit = \"m\"\n", "")).unwrap();
+    let target = summarise(&open(path)).unwrap().target.unwrap();
+    assert_eq!((target.unit, target.percentiles, target.std), (None, None, 0.0));
 }

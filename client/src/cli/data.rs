@@ -12,8 +12,9 @@ use comfy_table::{Table, presets};
 use eosfed_common::counted::counted;
 use eosfed_common::outln;
 use eosfed_data::{
-    CropReport, Dataset, Format, Formats, GdalFormat, Limits, Look, PolygonReport, Proposal, Summary,
-    UnusedFile, Window, crop, crop_mask, formats, propose, quicklook, summarise_with,
+    BandStatistics, CropReport, Dataset, Format, Formats, GdalFormat, Limits, Look, PolygonReport, Proposal,
+    Summary, TargetPercentiles, TargetStatistics, UnusedFile, Window, crop, crop_mask, formats, propose,
+    quicklook, summarise_with,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -214,6 +215,9 @@ fn print_summary(dataset: &Dataset, summary: &Summary) {
     }
     outln!();
     outln!("{}\n\n{}", classes(dataset, summary), bands(summary));
+    if let Some(target) = &summary.target {
+        outln!("\n{}", target_table(target));
+    }
     if let Some(PolygonReport { files, features, used, .. }) = &summary.polygons {
         outln!("\npolygons: {used} of {features} features are used, of {}", counted(*files, "file"));
     }
@@ -230,10 +234,14 @@ fn print_unused(unused: &[UnusedFile]) {
     if unused.is_empty() {
         return;
     }
-    outln!("\nfiles that belong to no sample: {} (`--output json` lists them all)", unused.len());
+    let files: u64 = unused.iter().map(|unused| unused.files.unwrap_or(1)).sum();
+    outln!("\nfiles that belong to no sample: {files} (`--output json` lists them)");
     for group in unused.chunk_by(|a, b| a.reason == b.reason) {
-        let names =
-            group.iter().take(NAMED).map(|unused| unused.file.as_str()).collect::<Vec<_>>().join(", ");
+        let name = |UnusedFile { file, files, .. }: &UnusedFile| match files {
+            Some(files) => format!("{file}: {}", counted(*files, "file")),
+            None => file.clone(),
+        };
+        let names = group.iter().take(NAMED).map(name).collect::<Vec<_>>().join(", ");
         let more = if group.len() > NAMED { ", …" } else { "" };
         outln!("  {}: {} ({names}{more})", group.len(), group[0].reason);
     }
@@ -266,6 +274,24 @@ fn bands(summary: &Summary) -> Table {
     table
 }
 
+/// The target of a regression, with its unit.
+fn target_table(target: &TargetStatistics) -> Table {
+    let TargetStatistics { moments, std, unit, percentiles } = target;
+    let BandStatistics { band, count, mean, m2: _, min, max } = moments;
+    let mut header = vec!["target (training part)", "unit", "pixels", "mean", "std", "min", "max"];
+    let mut row =
+        vec![band.clone(), unit.clone().unwrap_or_else(|| "not said".to_owned()), count.to_string()];
+    let mut numbers = vec![*mean, *std, f64::from(*min), f64::from(*max)];
+    if let Some(TargetPercentiles { pixels: _, p2, p50, p98 }) = percentiles {
+        header.extend(["2 %", "median", "98 %"]);
+        numbers.extend([*p2, *p50, *p98]);
+    }
+    row.extend(numbers.iter().map(|number| format!("{number:.4}")));
+    let mut table = table();
+    table.set_header(header).add_row(row);
+    table
+}
+
 fn table() -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
@@ -287,5 +313,5 @@ impl Crop {
 
 fn print_crop(report: &CropReport) {
     let Window { width, height, .. } = report.window;
-    outln!("{}: {} bands, {width}x{height} pixels", report.output.display(), report.bands);
+    outln!("{}: {}, {width}x{height} pixels", report.output.display(), counted(report.bands, "band"));
 }

@@ -66,12 +66,22 @@ impl PixelSampler {
         let channels = self.pixels.channels.len();
         let stack = channels * sample.height * sample.width;
         assert_eq!(sample.image.len() % stack, 0, "an image is a whole number of stacks of bands");
-        for image in sample.image.chunks_exact(stack) {
-            self.seen += 1;
-            if (self.seen - 1).is_multiple_of(self.every) {
-                self.take(image, sample.width);
-            }
+        sample.image.chunks_exact(stack).for_each(|image| self.add_image(image, sample.width));
+    }
+
+    /// Takes pixels of an image of this width with all of the bands.
+    pub(crate) fn add_image(&mut self, image: &[f32], width: usize) {
+        self.seen += 1;
+        if (self.seen - 1).is_multiple_of(self.every) {
+            self.take(image, width);
         }
+    }
+
+    /// How many pixels were taken, and values of the first channel that shares of them do not exceed; none without pixels.
+    pub(crate) fn quantiles<const N: usize>(self, shares: [f64; N]) -> Option<(usize, [f64; N])> {
+        let pixels = self.finish();
+        let of = |share| pixels.quantile(0, share);
+        (pixels.count() > 0).then(|| (pixels.count(), shares.map(of)))
     }
 
     fn take(&mut self, image: &[f32], width: usize) {

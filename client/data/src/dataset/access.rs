@@ -8,6 +8,7 @@ use super::{Dataset, Source};
 use crate::config::Layout;
 use crate::error::DataError;
 use crate::geotiff::Stated;
+use crate::reasons::Groups;
 use crate::sample::Sample;
 use crate::split::Split;
 
@@ -92,12 +93,12 @@ impl Dataset {
     /// What is wrong with each file that could not be read when the data set was opened.
     #[must_use]
     pub fn broken(&self) -> &[String] {
-        &self.broken
+        self.broken.said()
     }
 
-    /// Files that could not be opened. They belong to no part and are reported with the training part.
-    pub(crate) fn broken_in(&self, split: Split) -> &[String] {
-        if split == Split::Train { &self.broken } else { &[] }
+    /// The same, for equal reasons once.
+    pub(crate) fn broken_groups(&self) -> Groups {
+        self.broken.groups().clone()
     }
 
     /// Images of a sample: one for each date.

@@ -12,29 +12,30 @@ use rayon::prelude::*;
 use super::baseline;
 use super::imagery::ImageryRange;
 use super::read::ReadSample;
-use super::{Dataset, Entry, Sample};
+use super::unlisted::Unlisted;
+use super::{Dataset, Sample};
 use crate::error::DataError;
-use crate::reasons::Groups;
+use crate::reasons::{Groups, Skipped};
 use crate::split::Split;
 
 /// The samples of a part, chunk by chunk in the order of their keys. A chunk without a readable file
 /// is left out; a part without one is an error.
 pub struct Chunks<'a> {
     dataset: &'a Dataset,
-    entries: Vec<&'a Entry>,
+    /// Positions in the data set.
+    entries: Vec<u32>,
     /// Positions of the wanted bands in the files.
     bands: Vec<usize>,
     size: usize,
     next: usize,
-    skipped: Vec<String>,
-    /// The same, for equal reasons once.
-    groups: Groups,
+    skipped: Skipped,
+    unlisted: Unlisted,
     notes: BTreeSet<String>,
     imagery: ImageryRange,
     found_any: bool,
     failed: bool,
-    /// Of so many files, some may be damaged.
-    of: usize,
+    /// Whether damaged files of any number are left to the caller.
+    to_the_end: bool,
 }
 
 impl<'a> Chunks<'a> {
@@ -45,7 +46,7 @@ impl<'a> Chunks<'a> {
         size: usize,
     ) -> Result<Self, DataError> {
         let bands = dataset.positions(bands)?;
-        let entries: Vec<_> = dataset.entries.iter().filter(|entry| entry.split == split).collect();
+        let entries = dataset.entries_of(split);
         if entries.is_empty() {
             let reason = format!("the {} part has no samples", split.name());
             return Err(DataError::unfit(&dataset.path, reason));
@@ -53,7 +54,7 @@ impl<'a> Chunks<'a> {
         // Files that could not be opened, and notes about the division, belong to no part. They are reported
         // once, with the training part.
         let largest = split == Split::Train;
-        let skipped = if largest { dataset.broken.clone() } else { Vec::new() };
+        let skipped = if largest { dataset.broken.clone() } else { Skipped::default() };
         let notes = if largest { dataset.notes.iter().cloned().collect() } else { BTreeSet::new() };
         Ok(Self {
             dataset,
@@ -62,12 +63,12 @@ impl<'a> Chunks<'a> {
             size: size.max(1),
             next: 0,
             skipped,
-            groups: Groups::default(),
+            unlisted: Unlisted::default(),
             notes,
             imagery: ImageryRange::default(),
             found_any: false,
             failed: false,
-            of: dataset.files(),
+            to_the_end: false,
         })
     }
 
@@ -77,8 +78,15 @@ impl<'a> Chunks<'a> {
         let all = self.entries.len();
         if count < all {
             self.entries = (0..count).map(|at| self.entries[at * all / count]).collect();
-            self.of = count;
         }
+        self
+    }
+
+    /// Goes on however many files cannot be read, also where none can: whoever reads the chunks looks at how many they
+    /// are.
+    #[must_use]
+    pub const fn to_the_end(mut self) -> Self {
+        self.to_the_end = true;
         self
     }
 
@@ -97,12 +105,17 @@ impl<'a> Chunks<'a> {
     /// What is wrong with each file that has been skipped so far, by name.
     #[must_use]
     pub fn skipped(&self) -> &[String] {
-        &self.skipped
+        self.skipped.said()
     }
 
     /// What is wrong with files that have been skipped so far, by reasons.
     pub(crate) const fn groups(&self) -> &Groups {
-        &self.groups
+        self.skipped.groups()
+    }
+
+    /// Values of masks so far that `mask_values` does not list.
+    pub(crate) const fn unlisted(&self) -> &Unlisted {
+        &self.unlisted
     }
 
     /// Notes about the images so far, such as resampling.
@@ -117,24 +130,33 @@ impl<'a> Chunks<'a> {
         self.imagery.imagery()
     }
 
+    /// That no sample of the part can be read.
+    pub(crate) fn without_readable(&self) -> DataError {
+        // With those that could not be opened.
+        let all = self.skipped.said().len();
+        self.dataset.too_many_corrupt(self.groups(), all, all)
+    }
+
     fn read(&mut self, range: Range<usize>) -> Result<Vec<Sample>, DataError> {
         let entries = &self.entries[range];
-        let results: Vec<_> = entries.par_iter().map(|entry| self.dataset.read(entry, &self.bands)).collect();
+        let read = |at: &u32| self.dataset.read(&self.dataset.entries[*at as usize], &self.bands);
+        let results: Vec<_> = entries.par_iter().map(read).collect();
         let mut samples = Vec::with_capacity(results.len());
-        for result in results {
+        for (position, result) in entries.iter().zip(results) {
+            self.dataset.has_read(*position, &result);
             match result {
-                Ok(ReadSample { sample, notes, ground_sampling_distance }) => {
+                Ok(ReadSample { sample, unlisted, notes, ground_sampling_distance }) => {
+                    self.unlisted.merge(&unlisted);
                     self.imagery.add([sample.height, sample.width], ground_sampling_distance);
                     self.notes.extend(notes);
                     samples.push(sample);
                 }
-                Err(error) => {
-                    self.groups.add(&error);
-                    self.skipped.push(error.to_string());
-                }
+                Err(error) => self.skipped.add(&error),
             }
         }
-        self.dataset.tolerable(&self.skipped, self.of)?;
+        if !self.to_the_end {
+            self.dataset.tolerable()?;
+        }
         Ok(samples)
     }
 }
@@ -154,10 +176,10 @@ impl Iterator for Chunks<'_> {
             self.found_any = true;
             return Some(read);
         }
-        if self.found_any || self.failed {
+        if self.found_any || self.failed || self.to_the_end {
             return None;
         }
         self.failed = true;
-        Some(Err(self.dataset.too_many_corrupt(&self.skipped, self.entries.len())))
+        Some(Err(self.without_readable()))
     }
 }

@@ -14,6 +14,7 @@ use crate::config::{Layout, OneOrMany, SplitBy, Where};
 use crate::error::DataError;
 use crate::files;
 use crate::open::stays_inside;
+use crate::reasons::Skipped;
 use crate::split::Split;
 
 /// The samples of a data set.
@@ -21,7 +22,7 @@ pub(super) struct Found {
     /// The samples.
     pub(super) entries: Vec<Entry>,
     /// What is wrong with each file that could not be read.
-    pub(super) broken: Vec<String>,
+    pub(super) broken: Skipped,
     /// Notes about the division into parts.
     pub(super) notes: Vec<String>,
     /// Random places of training tiles, if the data set asks for them.
@@ -30,8 +31,8 @@ pub(super) struct Found {
 
 impl Found {
     /// Samples without notes.
-    pub(super) const fn all(entries: Vec<Entry>) -> Self {
-        Self { entries, broken: Vec::new(), notes: Vec::new(), windows: None }
+    pub(super) fn all(entries: Vec<Entry>) -> Self {
+        Self { entries, broken: Skipped::default(), notes: Vec::new(), windows: None }
     }
 }
 
@@ -181,7 +182,7 @@ impl Dataset {
             })
             .collect();
         let mut entries = Vec::new();
-        let mut broken = Vec::new();
+        let mut broken = Skipped::default();
         let mut passed_over = 0;
         for (item, scene) in items.iter().zip(scenes) {
             match scene {
@@ -195,10 +196,10 @@ impl Dataset {
                     let entry = |corner| entry(&item.key, item.part, &scene, tile(corner));
                     entries.extend(corners.into_iter().map(entry));
                 }
-                Err(error) => broken.push(error.to_string()),
+                Err(error) => broken.add(&error),
             }
         }
-        self.tolerable(&broken, items.len())?;
+        self.judged(broken.groups(), items.len(), items.len())?;
         notes.extend(self.passed_over(passed_over));
         Ok(Found { broken, notes, ..Found::all(entries) })
     }

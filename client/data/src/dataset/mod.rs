@@ -36,6 +36,8 @@ mod strata;
 mod table;
 mod template;
 mod tiles;
+mod unlisted;
+mod unreadable;
 mod usable;
 mod valid;
 mod window;
@@ -53,6 +55,7 @@ use index::TileIndex;
 use readers::Readers;
 use scene::SceneFiles;
 use tiles::Tile;
+use unreadable::Unreadable;
 
 pub use valid::Valid;
 
@@ -68,6 +71,8 @@ pub use polygons::PolygonReport;
 pub use random_windows::KeptPlace;
 use random_windows::RandomWindows;
 pub(crate) use read::ReadSample;
+pub(crate) use readers::WindowReader;
+pub(crate) use unlisted::Unlisted;
 
 use crate::bandcheck::{BandReport, PixelSampler, Scaling, check_bands, check_sampled};
 use crate::config::DatasetConfig;
@@ -75,6 +80,7 @@ use crate::error::DataError;
 use crate::files::are_polygons;
 use crate::geotiff::{Numbers, Stated};
 use crate::raster::Limits;
+use crate::reasons::Skipped;
 use crate::sample::{IGNORE, Judged, Sample, Target};
 use crate::split::Split;
 use crate::survey::{BandSurvey, Surveyed};
@@ -154,7 +160,9 @@ pub struct Dataset {
     stated: BTreeMap<PathBuf, Arc<Stated>>,
     entries: Vec<Entry>,
     /// Files that could not be read when it was opened.
-    broken: Vec<String>,
+    broken: Skipped,
+    /// Samples that could not be read since then.
+    unreadable: Unreadable,
     /// Notes about its division into parts.
     notes: Vec<String>,
     /// Random places of training tiles, if it asks for them.
@@ -201,7 +209,8 @@ impl Dataset {
             stated: BTreeMap::new(),
             limits: *limits,
             entries: Vec::new(),
-            broken: Vec::new(),
+            broken: Skipped::default(),
+            unreadable: Unreadable::default(),
             notes: Vec::new(),
             windows: None,
             readers: Arc::default(),
@@ -214,6 +223,7 @@ impl Dataset {
             dataset.index = Mutex::new(TileIndex::read(file));
         }
         let Found { entries, broken, notes, windows } = dataset.find()?;
+        dataset.unreadable = Unreadable::new(entries.len(), broken.groups());
         dataset.entries = entries;
         dataset.broken = broken;
         dataset.notes = notes;
@@ -427,23 +437,7 @@ impl Dataset {
 
     /// Number of files and tiles of all parts, readable or not.
     pub(crate) fn files(&self) -> usize {
-        self.entries.len() + self.broken.len()
-    }
-
-    /// Whether so many files of `total` may be unreadable.
-    pub(crate) fn tolerable(&self, skipped: &[String], total: usize) -> Result<(), DataError> {
-        if skipped.len() as f64 <= self.config.max_corrupt_share * total as f64 {
-            return Ok(());
-        }
-        Err(self.too_many_corrupt(skipped, total))
-    }
-
-    pub(crate) fn too_many_corrupt(&self, skipped: &[String], total: usize) -> DataError {
-        DataError::TooManyCorrupt { files: skipped.to_vec(), total, share: self.share() }
-    }
-
-    fn share(&self) -> String {
-        self.config.max_corrupt_share.to_string()
+        self.entries.len() + self.broken.said().len()
     }
 }
 

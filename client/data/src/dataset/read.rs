@@ -7,6 +7,7 @@ use eosfed_common::model::Task;
 
 use super::grids::{Anchor, Header, Pair};
 use super::readers::WindowReader;
+use super::unlisted::Unlisted;
 use super::window::Window;
 use super::{Dataset, Entry, IGNORE, Judged, Label, Sample, Source, Target};
 use crate::error::DataError;
@@ -20,12 +21,15 @@ pub(super) struct Scene {
     pub(super) target: Target,
     /// What of it is judged; absent if all is.
     pub(super) judged: Option<Judged>,
+    pub(super) unlisted: Unlisted,
     pub(super) notes: Vec<String>,
 }
 
 /// A sample, and facts about its images besides their values.
 pub(crate) struct ReadSample {
     pub(crate) sample: Sample,
+    /// Values of its mask that `mask_values` does not list.
+    pub(crate) unlisted: Unlisted,
     /// Notes about what was done to the images.
     pub(crate) notes: Vec<String>,
     /// In metres, where the files say it.
@@ -54,13 +58,15 @@ impl Dataset {
                 let scene = self.scene(images, label)?;
                 let sample = self.sample(&entry.key, &scene, positions)?;
                 let ground_sampling_distance = scene.ground_sampling_distance();
-                Ok(ReadSample { sample, notes: scene.notes, ground_sampling_distance })
+                let Scene { unlisted, notes, .. } = scene;
+                Ok(ReadSample { sample, unlisted, notes, ground_sampling_distance })
             }
             Source::Tile { scene, tile } => {
                 let tile = self.tile(scene, tile)?;
                 let sample = self.sample(&entry.key, &tile, positions)?;
                 let ground_sampling_distance = scene.ground_sampling_distance;
-                Ok(ReadSample { sample, notes: tile.notes, ground_sampling_distance })
+                let Scene { unlisted, notes, .. } = tile;
+                Ok(ReadSample { sample, unlisted, notes, ground_sampling_distance })
             }
         }
     }
@@ -95,16 +101,17 @@ impl Dataset {
         }
         let first = self.same_size(&stacks, images, &mut notes)?;
         let path = &images[0][0];
+        let mut unlisted = Unlisted::default();
         let target = match label {
             Label::Class(class) => Target::Class(*class),
             Label::Classes(classes) => Target::Classes(classes.clone()),
-            Label::Raster(raster) => self.target(raster, path, &first, &mut notes)?,
+            Label::Raster(raster) => self.target(raster, path, &first, &mut notes, &mut unlisted)?,
             Label::Polygons(file) => {
                 let whole = Window { corner: [0, 0], size: first.size };
                 Target::Mask(self.polygon_mask(file, path, &first.grid(), whole)?)
             }
         };
-        Ok(Scene { path: path.clone(), dates, target, judged: None, notes })
+        Ok(Scene { path: path.clone(), dates, target, judged: None, unlisted, notes })
     }
 
     /// Selects bands, and marks pixels invalid in any selected band as invalid in all.
@@ -146,10 +153,11 @@ impl Dataset {
         image: &Path,
         first: &Header,
         notes: &mut Vec<String>,
+        unlisted: &mut Unlisted,
     ) -> Result<Target, DataError> {
         let reader = self.open_label(path, 1)?;
         self.check_label(path, &reader.header(), image, first, notes)?;
-        self.to_target(path, reader.into_raster(&self.limits)?.data)
+        self.to_target(path, reader.into_raster(&self.limits)?.data, unlisted)
     }
 
     /// Compares a mask or target raster with the image that it belongs to.
@@ -177,21 +185,35 @@ impl Dataset {
         anchor.check(path, &found.grid(), Pair::Label, notes)
     }
 
-    /// Values of a mask or target raster as a label.
-    pub(super) fn to_target(&self, path: &Path, values: Vec<f32>) -> Result<Target, DataError> {
+    /// Values of a mask or target raster as a label. Values of a mask that are not listed are added to `unlisted`.
+    pub(super) fn to_target(
+        &self,
+        path: &Path,
+        values: Vec<f32>,
+        unlisted: &mut Unlisted,
+    ) -> Result<Target, DataError> {
         match self.config.task {
             Task::Regression => Ok(Target::Values(values)),
             Task::Segmentation | Task::ChangeDetection | Task::Classification | Task::Multilabel => {
-                self.mask(path, &values).map(Target::Mask)
+                self.mask(path, &values, unlisted).map(Target::Mask)
             }
         }
     }
 
-    fn mask(&self, path: &Path, values: &[f32]) -> Result<Vec<u8>, DataError> {
+    fn mask(&self, path: &Path, values: &[f32], unlisted: &mut Unlisted) -> Result<Vec<u8>, DataError> {
         let classes = self.config.classes.len();
         if let Some(known) = &self.config.mask_values {
-            let class = |value: &f32| known.iter().position(|known| *known as f32 == *value);
-            return Ok(values.iter().map(|value| class(value).map_or(IGNORE, |class| class as u8)).collect());
+            let class = |value: &f32| {
+                let class = known.iter().position(|known| *known as f32 == *value);
+                class.map_or_else(
+                    || {
+                        unlisted.add(*value);
+                        IGNORE
+                    },
+                    |class| class as u8,
+                )
+            };
+            return Ok(values.iter().map(class).collect());
         }
         let ignored = |value: f32| !value.is_finite() || value == f32::from(IGNORE);
         let is_class = |value: f32| value >= 0.0 && value.fract() == 0.0 && (value as usize) < classes;

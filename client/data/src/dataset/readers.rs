@@ -9,7 +9,8 @@ use eosfed_common::model::Task;
 use super::grids::Header;
 use crate::error::DataError;
 use crate::gdal_file::FileKind;
-use crate::geotiff::{BaselineOffset, Numbers, Role};
+use crate::georeference::GeoReference;
+use crate::geotiff::{BandName, BaselineOffset, Numbers, Role};
 use crate::image_file::ImageFile;
 use crate::raster::{Limits, Raster};
 use crate::read::{read_labels, read_raster};
@@ -39,7 +40,7 @@ impl Stored {
 }
 
 /// A file of which windows are read.
-pub(super) struct WindowReader(Pixels);
+pub(crate) struct WindowReader(Pixels);
 
 enum Pixels {
     /// Strips or tiles are decoded as they are needed.
@@ -50,7 +51,7 @@ enum Pixels {
 
 impl WindowReader {
     /// Opens an image, one of `files` of a scene.
-    pub(super) fn open(
+    pub(crate) fn open(
         path: &Path,
         limits: &Limits,
         numbers: Numbers,
@@ -64,7 +65,7 @@ impl WindowReader {
     }
 
     /// Opens a mask or target raster.
-    pub(super) fn open_label(
+    pub(crate) fn open_label(
         path: &Path,
         limits: &Limits,
         numbers: Numbers,
@@ -107,11 +108,51 @@ impl WindowReader {
         }
     }
 
+    /// Width and height in pixels.
+    pub(crate) fn size(&self) -> [usize; 2] {
+        match &self.0 {
+            Pixels::Windows(file) => [file.width(), file.height()],
+            Pixels::Whole(raster) => [raster.width, raster.height],
+        }
+    }
+
+    /// Number of bands that are read.
+    pub(crate) fn bands(&self) -> usize {
+        match &self.0 {
+            Pixels::Windows(file) => file.bands(),
+            Pixels::Whole(raster) => raster.bands,
+        }
+    }
+
+    /// The georeference, if the file has one.
+    pub(crate) fn reference(&self) -> Option<&GeoReference> {
+        match &self.0 {
+            Pixels::Windows(file) => file.reference(),
+            Pixels::Whole(raster) => raster.reference.as_ref(),
+        }
+    }
+
+    /// What the file says of each of its bands, also where that is nothing.
+    pub(crate) fn name_of_each_band(&self) -> Vec<BandName> {
+        match &self.0 {
+            Pixels::Windows(file) => file.name_of_each_band(),
+            Pixels::Whole(raster) => vec![BandName::default(); raster.bands],
+        }
+    }
+
+    /// Whether its stored numbers are complex.
+    pub(crate) fn is_complex(&self) -> bool {
+        match &self.0 {
+            Pixels::Windows(file) => file.is_complex(),
+            Pixels::Whole(_) => false,
+        }
+    }
+
     /// What the file says about its raster.
     pub(super) fn header(&self) -> Header {
         match &self.0 {
             Pixels::Windows(file) => Header {
-                size: [file.width(), file.height()],
+                size: self.size(),
                 bands: file.bands(),
                 reference: file.reference().cloned(),
                 baseline: file.baseline(),
@@ -122,7 +163,7 @@ impl WindowReader {
     }
 
     /// Reads these of its bands only, in this order; they must be there.
-    pub(super) fn choose(&mut self, bands: &[usize]) {
+    pub(crate) fn choose(&mut self, bands: &[usize]) {
         match &mut self.0 {
             Pixels::Windows(file) => file.choose(bands),
             Pixels::Whole(raster) => {
@@ -144,7 +185,7 @@ impl WindowReader {
     }
 
     /// The values inside a window, in the order band, row, column.
-    pub(super) fn window(
+    pub(crate) fn window(
         &mut self,
         [left, top]: [usize; 2],
         [width, height]: [usize; 2],

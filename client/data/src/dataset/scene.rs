@@ -12,6 +12,7 @@ use super::read::Scene;
 use super::readers::{Opened, Readers, Stored, WindowReader};
 use super::stack::StackPlan;
 use super::tiles::{Tile, key};
+use super::unlisted::Unlisted;
 use super::window::Window;
 use super::{Dataset, Entry, Label, Source};
 use crate::error::DataError;
@@ -107,7 +108,8 @@ impl Dataset {
             for hidden in &tile.hidden {
                 dates.iter_mut().for_each(|date| hide(date, hidden.within(window)));
             }
-            let mut target = self.window_label(scene, opened, window)?;
+            let mut unlisted = Unlisted::default();
+            let mut target = self.window_label(scene, opened, window, &mut unlisted)?;
             let judged = (tile.tiling.halo > 0).then(|| {
                 let [columns, rows] = tile.tiling.judged(tile.corner, scene.size).within(window);
                 Judged { columns, rows }
@@ -116,7 +118,7 @@ impl Dataset {
                 judged.clear_others(&mut target, window.size[0]);
             }
             let path = scene.images[0][0].clone();
-            Ok(Scene { path, dates, target, judged, notes: scene.notes.clone() })
+            Ok(Scene { path, dates, target, judged, unlisted, notes: scene.notes.clone() })
         })
     }
 
@@ -127,7 +129,7 @@ impl Dataset {
 
     /// The label of a window of a scene.
     pub(super) fn label_of(&self, scene: &SceneFiles, window: Window) -> Result<Target, DataError> {
-        self.with_files(scene, |opened| self.window_label(scene, opened, window))
+        self.with_files(scene, |opened| self.window_label(scene, opened, window, &mut Unlisted::default()))
     }
 
     fn with_files<T>(
@@ -143,11 +145,14 @@ impl Dataset {
         scene: &SceneFiles,
         opened: &mut Opened,
         Window { corner, size }: Window,
+        unlisted: &mut Unlisted,
     ) -> Result<Target, DataError> {
         match (&scene.label, &mut opened.label) {
             (Label::Class(class), _) => Ok(Target::Class(*class)),
             (Label::Classes(classes), _) => Ok(Target::Classes(classes.clone())),
-            (Label::Raster(path), Some(reader)) => self.to_target(path, reader.window(corner, size)?),
+            (Label::Raster(path), Some(reader)) => {
+                self.to_target(path, reader.window(corner, size)?, unlisted)
+            }
             (Label::Polygons(path), _) => self
                 .polygon_mask(path, &scene.images[0][0], &scene.grid, Window { corner, size })
                 .map(Target::Mask),

@@ -151,7 +151,35 @@ fn a_few_corrupt_files_are_skipped_by_name_and_many_are_an_error() {
     assert_eq!(loaded.samples[0].image[0], 12.0, "B02 is the third band in the file");
     let (_folder, dataset) = folders(8);
     let error = dataset.load(Split::Train, &bands).unwrap_err().to_string();
-    assert!(error.contains("8 of 40") && error.contains("07.tif"), "{error}");
+    assert!(error.starts_with("8 of 40 files") && error.contains("02.tif, …"), "{error}");
+    assert_eq!(error.matches("\n  - ").count(), 1, "equal reasons are said once: {error}");
+}
+
+#[test]
+fn the_share_of_damaged_files_is_of_all_parts_together_and_each_file_counts_once() {
+    let (folder, _) = folders(5);
+    let path = folder.path().join("dataset.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("validation = 0.0", "validation = 0.5\nseed = 3")).unwrap();
+    let bands = ["B02".to_owned()];
+    let open = || Arc::new(Dataset::open(&path, &Limits::default()).unwrap());
+    let dataset = open();
+    let train = dataset.load(Split::Train, &bands).unwrap().skipped.len();
+    // 5 of 40 are more than a tenth, and those of one part alone are not.
+    assert!((1..5).contains(&train), "{train}");
+    assert_eq!(dataset.load(Split::Train, &bands).unwrap().skipped.len(), train, "read again");
+    let said = dataset.load(Split::Validation, &bands).unwrap_err().to_string();
+    assert!(said.starts_with("5 of 40 files cannot be read"), "{said}");
+    // The same for samples of jobs, also where one part is known from its cache.
+    let cache = crate::SampleCache { folder: folder.path().join("cache"), bytes: 1 << 30 };
+    for _ in 0..2 {
+        let dataset = open();
+        let source = |split| crate::SampleSource::open(dataset.clone(), split, &bands, Some(&cache));
+        assert_eq!(source(Split::Train).unwrap().facts().skipped.len(), train);
+        let said = source(Split::Validation).err().unwrap().to_string();
+        assert!(said.starts_with("5 of 40 files cannot be read"), "{said}");
+        assert!(said.contains("5 files: "), "reasons of a cache are grouped too: {said}");
+    }
 }
 
 #[test]
@@ -170,7 +198,8 @@ fn damaged_files_are_judged_over_the_whole_data_set_however_small_the_chunks() {
     let (_folder, dataset) = folders(8);
     let mut chunks = dataset.chunks(Split::Train, &bands, 4).unwrap();
     let error = chunks.find_map(Result::err).unwrap().to_string();
-    assert!(error.contains("8 of 40") && error.contains("07.tif"), "{error}");
+    assert!(error.starts_with("at least 8 of 40 files"), "{error}");
+    assert!(error.contains("reading stopped after 28 of them"), "{error}");
     assert!(chunks.next().is_none());
 }
 
@@ -199,7 +228,7 @@ fn a_part_without_a_readable_file_is_an_error_even_if_all_may_be_damaged() {
     fs::write(&path, text.replace("max_corrupt_share = 0.1", "max_corrupt_share = 1.0")).unwrap();
     let dataset = Dataset::open(&path, &Limits::default()).unwrap();
     let error = dataset.load(Split::Train, &["B02".to_owned()]).unwrap_err().to_string();
-    assert!(error.contains("40 of 40") && error.contains("crop/19.tif"), "{error}");
+    assert!(error.contains("40 of 40") && error.contains("crop/02.tif, …"), "{error}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! that only a person can answer.
 
 mod bands;
+mod masks;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ffi::OsStr;
@@ -10,19 +11,18 @@ use std::path::{Path, PathBuf};
 
 use bands::{Looked, proposed};
 use eosfed_common::colour::Colour;
+use eosfed_common::counted::counted;
 use eosfed_plot::class_colours;
+use masks::MaskValues;
 
 use crate::config::FileBand;
 use crate::error::DataError;
 use crate::files::{each_below, is_image};
 use crate::raster::Limits;
-use crate::read::read_labels;
 use crate::sample::IGNORE;
 
 /// Words in the names of folders of masks.
 const MASK_WORDS: [&str; 7] = ["mask", "label", "annotation", "target", "truth", "gt", "cover"];
-/// Masks that are looked at.
-const MASKS: usize = 5;
 /// Most files of a kind that is listed by name.
 const LISTED: usize = 20;
 
@@ -198,34 +198,42 @@ impl Draft<'_> {
 
     /// What masks hold.
     fn masks(&mut self, files: &[PathBuf]) -> Result<(), DataError> {
-        let mut values = BTreeSet::new();
-        for at in 0..files.len().min(MASKS) {
-            let file = &files[at * files.len() / files.len().min(MASKS)];
-            let raster = read_labels(file, self.limits)?;
-            if raster.bands != 1 || raster.data.iter().any(|value| value.is_finite() && value.fract() != 0.0)
-            {
-                let _ = writeln!(
-                    self.head,
-                    "# The second files hold numbers that are no classes.\ntask = \"regression\"\nclasses = [\"target\"]"
-                );
-                self.ask(
-                    "what is the target, and in which unit? Masks of colours have to become indices first",
-                );
-                return Ok(());
-            }
-            values.extend(raster.data.iter().filter(|value| value.is_finite()).map(|value| *value as i64));
+        let MaskValues { looked_at, of, unreadable, values, is_classes } =
+            MaskValues::of(files, self.limits)?;
+        if unreadable > 0 {
+            self.ask(format!(
+                "{} cannot be read: `eosfed-client data inspect` says why; are they needed?",
+                counted(unreadable, "mask")
+            ));
+        }
+        if !is_classes {
+            let _ = writeln!(
+                self.head,
+                "# The second files hold numbers that are no classes.\ntask = \"regression\"\nclasses = [\"target\"]"
+            );
+            self.ask("what is the target, and in which unit? Masks of colours have to become indices first");
+            return Ok(());
         }
         let zero_and_high = values.iter().copied().eq([0, i64::from(IGNORE)]);
         let known: Vec<i64> =
             values.iter().copied().filter(|value| zero_and_high || *value != i64::from(IGNORE)).collect();
         let from_zero = known.iter().copied().eq(0..known.len() as i64);
         let names = list((0..known.len().max(2)).map(|at| format!("class_{at}")));
+        let all = if looked_at + unreadable == of { String::new() } else { format!(" of {of}") };
+        let verb = if looked_at == 1 { "holds" } else { "hold" };
         let _ = writeln!(
             self.head,
-            "# {MASKS} masks hold the values {known:?}.\ntask = \"segmentation\"\nclasses = {names}"
+            "# {}{all} {verb} the values {known:?}.\ntask = \"segmentation\"\nclasses = {names}",
+            counted(looked_at, "mask")
         );
         if !from_zero && known.len() > 1 {
             let _ = writeln!(self.head, "mask_values = {known:?}");
+        }
+        if !all.is_empty() {
+            self.ask(format!(
+                "{looked_at} of {of} masks were looked at: do others hold more values? Pixels of values that are not listed have no \
+                 label, and `eosfed-client data inspect` counts them"
+            ));
         }
         self.ask("what are the names of the classes, in the order of their values?");
         Ok(())
@@ -274,12 +282,17 @@ impl Draft<'_> {
         };
         if sensor.is_empty() {
             let names = list((1..=bands).map(|band| format!("b{band}")));
-            let _ = writeln!(self.head, "# The files have {bands} bands.\nbands = {names}");
+            let _ = writeln!(self.head, "# The files have {}.\nbands = {names}", counted(bands, "band"));
             self.ask(
                 "what are the bands? Write names as `B04`, `red`, `nir` or `VV` in the order of the files",
             );
         } else {
-            let _ = writeln!(self.head, "# The files have {bands} bands.\nsensor = {}", quoted(sensor));
+            let _ = writeln!(
+                self.head,
+                "# The files have {}.\nsensor = {}",
+                counted(bands, "band"),
+                quoted(sensor)
+            );
             self.ask(format!(
                 "are the bands those of `{sensor}`, in its order? If not, name them in `bands`"
             ));

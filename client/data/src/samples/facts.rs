@@ -62,6 +62,15 @@ impl PartFacts {
         };
         self.statistics.iter().zip(&self.values).map(of).collect()
     }
+
+    /// Tells the data set which samples of this part, whose positions in it are `entries`, can be read and which cannot.
+    pub(super) fn tell(&self, dataset: &Dataset, entries: &[u32]) {
+        let mut wrong = self.unreadable.iter().zip(&self.skipped).peekable();
+        for (at, entry) in (0_u64..).zip(entries) {
+            let reason = wrong.next_if(|(position, _)| **position == at).map(|(_, reason)| reason.as_str());
+            dataset.is_known(*entry, reason);
+        }
+    }
 }
 
 /// The scaled sample and what was computed from it alone.
@@ -76,7 +85,7 @@ pub(super) struct Seen {
 impl Seen {
     /// Looks at a sample whose values are scaled.
     pub(super) fn new(read: ReadSample) -> Self {
-        let ReadSample { sample, notes, ground_sampling_distance } = read;
+        let ReadSample { sample, notes, ground_sampling_distance, unlisted: _ } = read;
         let statistics = sample.judged_channels().map(|values| BandStatistics::of(&values)).collect();
         let target = match &sample.target {
             Target::Values(values) => Some(BandStatistics::of(values)),

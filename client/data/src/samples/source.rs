@@ -13,6 +13,7 @@ use super::record::{Reader, Writer, size};
 use crate::bandcheck::Scaling;
 use crate::dataset::{Dataset, KeptPlace};
 use crate::error::DataError;
+use crate::reasons::Groups;
 use crate::split::Split;
 
 /// With more unreadable files than this, and more than the data set allows, the rest is not read.
@@ -103,6 +104,10 @@ impl SampleSource {
         let cache = cache.filter(|cache| cache.bytes > 0);
         let key = cache.map(|cache| (cache, of_part(&dataset, split, bands, &entries)));
         let known = key.and_then(|(cache, key)| cache.facts(key));
+        if let Some(facts) = &known {
+            facts.tell(&dataset, &entries);
+            dataset.tolerable()?;
+        }
         let decoded = key.filter(|_| known.is_some()).and_then(|(cache, key)| cache.reader(key));
         if let (Some(facts), Some(decoded)) = (&known, decoded)
             && decoded.len() as u64 == facts.samples
@@ -121,7 +126,7 @@ impl SampleSource {
         let mut source = match (known, place) {
             (Some(facts), None) => Self::new(dataset, positions, &entries, facts, None, Origin::Files),
             (_, place) => {
-                let pass = Pass { dataset: &dataset, split, bands, positions: &positions, entries: &entries };
+                let pass = Pass { dataset: &dataset, bands, positions: &positions, entries: &entries };
                 let (facts, filled) = pass.run(place.as_ref().filter(|_| kept))?;
                 if let Some(Place { cache, key, .. }) = &place
                     && let Err(error) = cache.keep_facts(*key, &facts)
@@ -246,7 +251,6 @@ impl SampleSource {
 /// The reading of a whole part.
 struct Pass<'a> {
     dataset: &'a Dataset,
-    split: Split,
     bands: &'a [String],
     positions: &'a [usize],
     entries: &'a [u32],
@@ -260,35 +264,34 @@ impl Pass<'_> {
     ) -> Result<(PartFacts, std::io::Result<Option<Reader>>), DataError> {
         let mut facts = FactsBuilder::new(self.dataset, self.bands, self.entries.len());
         let mut filling = Filling { place, file: Ok(None), begun: false };
+        let mut groups = Groups::default();
         let mut bytes = 0;
         let size_of_chunk = EACH * rayon::current_num_threads();
         for (number, chunk) in self.entries.chunks(size_of_chunk).enumerate() {
             let read: Vec<_> = chunk.par_iter().map(|entry| self.read(*entry)).collect();
             for (at, read) in read.into_iter().enumerate() {
+                self.dataset.has_read(chunk[at], &read);
                 match read {
                     Ok((packed, seen)) => {
                         bytes += size(&packed);
                         filling.add(&packed, self.entries.len());
                         facts.add(seen);
                     }
-                    Err(error) => facts.skip(number * size_of_chunk + at, &error),
+                    Err(error) => {
+                        groups.add(&error);
+                        facts.skip(number * size_of_chunk + at, &error);
+                    }
                 }
             }
             if facts.skipped().len() > ENOUGH_SKIPPED {
-                self.tolerable(facts.skipped())?;
+                self.dataset.tolerable()?;
             }
         }
         if facts.skipped().len() == self.entries.len() {
-            return Err(self.dataset.too_many_corrupt(facts.skipped(), self.entries.len()));
+            return Err(self.dataset.too_many_corrupt(&groups, self.entries.len(), self.entries.len()));
         }
-        self.tolerable(facts.skipped())?;
+        self.dataset.tolerable()?;
         Ok((facts.finish(self.dataset, self.bands, bytes)?, filling.finish()))
-    }
-
-    /// Whether so many files may be unreadable, with those that could not be opened.
-    fn tolerable(&self, skipped: &[String]) -> Result<(), DataError> {
-        let all: Vec<String> = self.dataset.broken_in(self.split).iter().chain(skipped).cloned().collect();
-        self.dataset.tolerable(&all, self.dataset.files())
     }
 
     fn read(&self, entry: u32) -> Result<(Packed, Seen), DataError> {

@@ -1,19 +1,23 @@
 //! A summary of a data set, to be read before training. Samples are read a few at a time, so that memory does not
 //! depend on their number.
 
+mod target;
 mod unused;
 
 use std::collections::BTreeMap;
 
+use eosfed_common::counted::counted;
 use eosfed_common::digest::Digest;
 use eosfed_common::model::{STRIDE, Task};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use target::TargetSurvey;
+pub use target::{TargetPercentiles, TargetStatistics};
 pub use unused::UnusedFile;
 
 use crate::bandcheck::BandReport;
-use crate::dataset::{Dataset, EqualPixels, PolygonReport};
+use crate::dataset::{Dataset, EqualPixels, PolygonReport, Unlisted};
 use crate::error::DataError;
 use crate::reasons::{Groups, ReasonGroup};
 use crate::sample::{IGNORE, Sample, Target};
@@ -34,8 +38,12 @@ pub struct Summary {
     pub looked_at: Option<BTreeMap<String, usize>>,
     /// For each part and class: images that have it, or labelled pixels.
     pub classes: BTreeMap<String, BTreeMap<String, u64>>,
-    /// Moments of the target over the training part (regression).
-    pub target: Option<BandStatistics>,
+    /// For each value of masks that `mask_values` does not list: its pixels, which have no label. Other values than whole numbers,
+    /// and what are too many, are `others`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub unlisted_mask_values: BTreeMap<String, u64>,
+    /// The target over the training part (regression).
+    pub target: Option<TargetStatistics>,
     /// Moments of each band over the training part.
     pub bands: Vec<BandStatistics>,
     /// The check of the bands against their names.
@@ -91,6 +99,7 @@ pub fn summarise_with(
         samples: BTreeMap::new(),
         looked_at: None,
         classes: BTreeMap::new(),
+        unlisted_mask_values: BTreeMap::new(),
         target: None,
         bands: Vec::new(),
         band_check: None,
@@ -103,7 +112,10 @@ pub fn summarise_with(
         warnings: [dataset.notes(), &config.warnings()].concat(),
     };
     let mut done = 0;
-    let mut groups = Groups::default();
+    // Files that could not be opened belong to no part, and are told with the training part.
+    let broken = if dataset.is_empty(Split::Train) { dataset.broken_groups() } else { Groups::default() };
+    let mut unreadable = Unreadable { groups: broken, empty: None };
+    let mut unlisted = Unlisted::default();
     let mut equal = EqualPixels::default();
     for split in Split::ALL {
         summary.samples.insert(split.name().to_owned(), dataset.len(split));
@@ -111,8 +123,10 @@ pub fn summarise_with(
             continue;
         }
         let mut part = Part::new(dataset, split, of_part(split));
-        let mut chunks = dataset.chunks(split, &config.bands, AT_ONCE)?.at_most(of_part(split));
+        let mut readable = false;
+        let mut chunks = dataset.chunks(split, &config.bands, AT_ONCE)?.at_most(of_part(split)).to_the_end();
         while let Some(chunk) = chunks.next() {
+            readable = true;
             for sample in &chunk? {
                 part.add(sample);
                 equal.add(split, &sample.key, sample.width, &sample.image);
@@ -120,7 +134,12 @@ pub fn summarise_with(
             progress(done + chunks.done(), wanted);
         }
         done += chunks.done();
-        groups.merge(chunks.groups());
+        unreadable.groups.merge(chunks.groups());
+        unlisted.merge(chunks.unlisted());
+        if !readable {
+            unreadable.empty.get_or_insert_with(|| chunks.without_readable());
+            continue;
+        }
         for note in chunks.notes() {
             if !summary.warnings.contains(&note) {
                 summary.warnings.push(note);
@@ -128,15 +147,19 @@ pub fn summarise_with(
         }
         part.report(dataset, &mut summary)?;
     }
+    let sampled = Split::ALL.into_iter().any(|split| dataset.len(split) > most);
+    let files = if sampled { wanted + dataset.broken().len() } else { dataset.files() };
+    summary.unreadable = unreadable.judged(dataset, files)?;
+    summary.warnings.extend(unlisted_warning(&unlisted.pixels()));
+    summary.unlisted_mask_values = unlisted.pixels().into_iter().collect();
     let equal: Vec<String> = equal.findings().collect();
     if config.strict && !equal.is_empty() {
         return Err(DataError::Contradicted { path: dataset.path().to_owned(), findings: equal });
     }
     summary.warnings.extend(equal);
-    summary.unreadable = groups.list();
     let skipped = summary.unreadable.iter().map(|group| format!("skipped: {group}"));
     summary.warnings.extend(skipped.collect::<Vec<_>>());
-    if Split::ALL.into_iter().any(|split| dataset.len(split) > most) {
+    if sampled {
         let parts = Split::ALL.into_iter().map(|split| (split.name().to_owned(), of_part(split)));
         summary.looked_at = Some(parts.collect());
         let total: usize = summary.samples.values().sum();
@@ -154,6 +177,21 @@ pub fn summarise_with(
     Ok(summary)
 }
 
+/// What cannot be read, of all parts.
+struct Unreadable {
+    groups: Groups,
+    /// That no sample of a part can be read, if there is such a part.
+    empty: Option<DataError>,
+}
+
+impl Unreadable {
+    /// The reasons, if the data set allows so many of `files`.
+    fn judged(self, dataset: &Dataset, files: usize) -> Result<Vec<ReasonGroup>, DataError> {
+        dataset.judged(&self.groups, files, files)?;
+        self.empty.map_or_else(|| Ok(self.groups.list()), Err)
+    }
+}
+
 /// What is known of a part so far.
 struct Part {
     split: Split,
@@ -161,7 +199,7 @@ struct Part {
     /// Pixels of masks without a label.
     unlabelled: u64,
     sizes: [[usize; 2]; 2],
-    target: BandStatistics,
+    target: TargetSurvey,
     survey: BandSurvey,
 }
 
@@ -175,7 +213,7 @@ impl Part {
             counts: vec![0; config.classes.len()],
             unlabelled: 0,
             sizes: [[usize::MAX; 2], [0; 2]],
-            target: BandStatistics::new(&config.classes[0]),
+            target: TargetSurvey::new(&config.classes[0], samples),
             survey: BandSurvey::new(config.named_bands(), images),
         }
     }
@@ -191,7 +229,7 @@ impl Part {
                 let judged = sample.judged_of(mask);
                 self.unlabelled += judged.iter().filter(|class| **class == IGNORE).count() as u64;
             }
-            Target::Values(values) => self.target.add(values),
+            Target::Values(values) => self.target.add(values, width),
             Target::Class(_) | Target::Classes(_) => {}
         }
         if self.split == Split::Train {
@@ -214,7 +252,7 @@ impl Part {
             summary.band_check = Some(report);
             summary.bands = statistics;
             if config.task == Task::Regression {
-                summary.target = Some(self.target);
+                summary.target = Some(self.target.finish(config.target_unit.clone()));
             }
             summary.warnings.extend(only_first_class(dataset, &self.counts, self.unlabelled));
         }
@@ -233,6 +271,22 @@ fn only_first_class(dataset: &Dataset, counts: &[u64], unlabelled: u64) -> Optio
         format!(
             "masks hold 0 and {IGNORE} only, and {IGNORE} is no label; if it is `{}`, write `mask_values = [0, {IGNORE}]`",
             config.classes[1]
+        )
+    })
+}
+
+/// How many pixels have no label since `mask_values` does not list their values.
+fn unlisted_warning(values: &[(String, u64)]) -> Option<String> {
+    const NAMED: usize = 20;
+    let pixels: u64 = values.iter().map(|(_, pixels)| pixels).sum();
+    let named: Vec<String> =
+        values.iter().take(NAMED).map(|(value, pixels)| format!("{value} ({pixels})")).collect();
+    let more = if values.len() > NAMED { ", …" } else { "" };
+    (pixels > 0).then(|| {
+        format!(
+            "{} of masks without a label, since `mask_values` does not list their values: {}{more}; if they are of classes, add              each value there and its class to `classes`",
+            counted(pixels, "pixel"),
+            named.join(", ")
         )
     })
 }

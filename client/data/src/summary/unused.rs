@@ -17,6 +17,12 @@ use crate::gdal_file::has_known_ending;
 
 /// Most files that are listed.
 const LISTED: usize = 100_000;
+/// Most files that are counted in folders beside those of the layout.
+const COUNTED: u64 = 200_000;
+/// Why a folder is not used.
+const NO_FOLDER: &str = "a folder that `layout` does not name";
+/// The same, where the counting has ended.
+const NOT_COUNTED: &str = "a folder that `layout` does not name, with more files than were counted";
 /// Endings of files that describe an image beside it, or belong to a Shapefile.
 const BESIDE: [&str; 11] = ["xml", "tfw", "tifw", "wld", "pgw", "jgw", "prj", "ovr", "shx", "dbf", "cpg"];
 
@@ -27,9 +33,13 @@ pub struct UnusedFile {
     pub file: String,
     /// Why it is not used.
     pub reason: String,
+    /// Of a folder that the layout does not name: the files in it and in the folders inside of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub files: Option<u64>,
 }
 
-/// The unused files in the folders that the layout of a data set names.
+/// The unused files in the folders that the layout of a data set names, and what else lies in the folder of its
+/// description; of a folder there, the number of files.
 pub(super) fn of(dataset: &Dataset) -> Result<Vec<UnusedFile>, DataError> {
     let base = dataset.path().parent().unwrap_or_else(|| Path::new("."));
     let mut used = HashSet::new();
@@ -47,18 +57,103 @@ pub(super) fn of(dataset: &Dataset) -> Result<Vec<UnusedFile>, DataError> {
             if !used.contains(file) {
                 let reason = reason(file, root, &config.layout, &config.classes);
                 let name = file.strip_prefix(base).unwrap_or(file);
-                found.push(UnusedFile { file: name.display().to_string(), reason: reason.to_owned() });
+                found.push(unused(name, reason, None));
             }
         })?;
     }
+    let holders = holders(roots.iter().chain(&used));
+    let mut beside = Beside { base, holders, used: &used, seen, found, left: COUNTED };
+    beside.look(base)?;
+    let mut found = beside.found;
     found.sort_by(|a, b| (&a.reason, &a.file).cmp(&(&b.reason, &b.file)));
     if found.len() > LISTED {
         let more = found.len() - LISTED;
         found.truncate(LISTED);
         let file = counted(more, "more file");
-        found.push(UnusedFile { file, reason: "not listed, since there are too many".to_owned() });
+        found.push(unused(Path::new(&file), "not listed, since there are too many", None));
     }
     Ok(found)
+}
+
+fn unused(file: &Path, reason: &str, files: Option<u64>) -> UnusedFile {
+    UnusedFile { file: file.display().to_string(), reason: reason.to_owned(), files }
+}
+
+/// All folders that have one of the paths somewhere inside.
+fn holders<'a>(paths: impl Iterator<Item = &'a PathBuf>) -> HashSet<&'a Path> {
+    let mut holders = HashSet::new();
+    for path in paths {
+        for folder in path.ancestors().skip(1) {
+            // What holds a known folder is known.
+            if !holders.insert(folder) {
+                break;
+            }
+        }
+    }
+    holders
+}
+
+/// What lies beside the folders of a layout.
+struct Beside<'a> {
+    base: &'a Path,
+    /// Folders with one of the layout, or with a file that is used, somewhere inside.
+    holders: HashSet<&'a Path>,
+    used: &'a HashSet<PathBuf>,
+    /// Files and folders that were found in the folders of the layout.
+    seen: HashSet<PathBuf>,
+    found: Vec<UnusedFile>,
+    /// Files in other folders that are still counted.
+    left: u64,
+}
+
+impl Beside<'_> {
+    /// Looks at a folder that is none of the layout's. Links to folders are not followed.
+    fn look(&mut self, folder: &Path) -> Result<(), DataError> {
+        if self.seen.contains(folder) {
+            return Ok(());
+        }
+        let listed = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        let entries = std::fs::read_dir(listed).map_err(|error| DataError::file(listed, error))?;
+        for entry in entries {
+            let entry = entry.map_err(|error| DataError::file(listed, error))?;
+            let path = folder.join(entry.file_name());
+            if self.seen.contains(&path) || self.used.contains(&path) || self.found.len() > LISTED {
+                continue;
+            }
+            let name = path.strip_prefix(self.base).unwrap_or(&path);
+            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if !is_folder {
+                self.found.push(unused(name, "lies beside the folders of `layout`", None));
+            } else if self.holders.contains(path.as_path()) {
+                self.look(&path)?;
+            } else {
+                let files = self.count(&path);
+                let reason = if self.left > 0 { NO_FOLDER } else { NOT_COUNTED };
+                self.found.push(unused(&name.join(""), reason, Some(files)));
+            }
+        }
+        Ok(())
+    }
+
+    /// The number of files in a folder and in the folders inside of it, as far as they are counted. What cannot be listed does not
+    /// count: nobody asked for it.
+    fn count(&mut self, folder: &Path) -> u64 {
+        let before = self.left;
+        let mut waiting = vec![folder.to_owned()];
+        while let Some(folder) = waiting.pop() {
+            for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+                if self.left == 0 {
+                    return before;
+                }
+                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    waiting.push(entry.path());
+                } else {
+                    self.left -= 1;
+                }
+            }
+        }
+        before - self.left
+    }
 }
 
 /// The folders in which files are looked for, and files that are no images but are read.
