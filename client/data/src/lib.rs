@@ -35,11 +35,12 @@ mod survey;
 mod xml;
 
 pub use bandcheck::{
-    BandReport, Finding, Moments, OpticalUnit, Rule, Scaling, Severity, check_bands, compare_moments,
+    BandReport, BandScaling, Finding, Moments, OpticalUnit, Rule, Scaling, Severity, check_bands,
+    compare_moments,
 };
 pub use config::{
-    DatasetConfig, FileBand, Layout, OneOrMany, OtherValues, PolygonConfig, Reading, SplitBy, SplitConfig,
-    Where, Windows, units_differ,
+    DatasetConfig, FileBand, Layout, OneOrMany, OtherValues, OwnScaling, OwnScalings, PolygonConfig, Reading,
+    SplitBy, SplitConfig, Where, Windows, units_differ,
 };
 pub use crop::{CropReport, Window, crop, crop_mask};
 pub use dataset::{

@@ -3,7 +3,7 @@
 
 use eosfed_common::model::NamedBand;
 
-use crate::bandcheck::{BandReport, PixelSampler, Scaling, check_sampled};
+use crate::bandcheck::{BandReport, BandScaling, PixelSampler, check_sampled};
 use crate::sample::Sample;
 use crate::statistics::BandStatistics;
 
@@ -35,6 +35,11 @@ impl BandSurvey {
         }
     }
 
+    /// The names of its bands.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.bands.iter().map(|band| band.name.clone()).collect()
+    }
+
     /// Looks at a sample whose values are scaled. Moments are of the pixels that it judges.
     ///
     /// # Panics
@@ -48,9 +53,9 @@ impl BandSurvey {
         self.pixels.add(sample);
     }
 
-    /// What was found. `scaling` is what was applied to the values of the files.
+    /// What was found. `scaling` is what was applied to the files' values of each band.
     #[must_use]
-    pub fn finish(self, scaling: Scaling) -> Surveyed {
+    pub fn finish(self, scaling: &BandScaling) -> Surveyed {
         Surveyed { report: check_sampled(&self.bands, scaling, self.pixels), statistics: self.statistics }
     }
 }
@@ -58,7 +63,7 @@ impl BandSurvey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bandcheck::check_bands;
+    use crate::bandcheck::{Scaling, check_bands};
     use crate::sample::Target;
     use crate::statistics::band_statistics;
 
@@ -83,7 +88,7 @@ mod tests {
         let samples: Vec<Sample> = (0..5).map(sample).collect();
         let mut survey = BandSurvey::new(bands.clone(), 10);
         samples.iter().for_each(|sample| survey.add(sample));
-        let Surveyed { statistics, report } = survey.finish(Scaling::default());
+        let Surveyed { statistics, report } = survey.finish(&Scaling::default().into());
         assert_eq!(statistics, band_statistics(&names, samples.iter()));
         assert_eq!(report, check_bands(&bands, Scaling::default(), &samples));
         assert!(report.values.iter().all(Option::is_some), "{report:?}");

@@ -7,6 +7,7 @@ mod common;
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use common::{fitted, options, release, scene};
 use eosfed_common::card::ReleaseManifest;
@@ -395,14 +396,32 @@ fn data_in_other_units_than_the_specialists_learned_are_said() {
     let head = folder.path().join("head");
     let mut options = options(&release, &data, "all", &head);
     options.training.epochs = 1;
-    assert!(!fitted(&options).unwrap().notes.iter().any(|note| note.contains("magnitude")));
+    assert!(!fitted(&options).unwrap().warnings.iter().any(|said| said.contains("magnitude")));
 
     fs::write(&data, format!("scale = 1000.0\n{plain}")).unwrap();
     let report = fitted(&options).unwrap();
     for specialist in ["only-nir@1: ", "only-red@1: "] {
-        let said = |note: &String| note.starts_with(specialist) && note.contains("magnitude");
-        assert!(report.notes.iter().any(said), "{:?}", report.notes);
+        let said = |warning: &String| warning.starts_with(specialist) && warning.contains("magnitude");
+        assert!(report.warnings.iter().any(said), "{:?}", report.warnings);
     }
     let row = score(&head, None, ScoringData::of(&data, Split::Test), Device::Cpu).unwrap();
     assert_eq!(row.notes.len(), 2, "{:?}", row.notes);
+    // Commands say it beside their result, and not in it.
+    let commands =
+        [&["fit", "--epochs", "1"][..], &["fit", "--epochs", "1", "--format", "json"], &["features"]];
+    for (at, arguments) in commands.into_iter().enumerate() {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_eosfed-trainer"));
+        command.args(arguments).args(["--device", "cpu", "--threads", "1"]);
+        command.arg("--release").arg(&release).arg("--data").arg(&data);
+        let output = command.arg("--output").arg(folder.path().join(format!("out-{at}"))).output().unwrap();
+        let [printed, said] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+        assert!(output.status.success(), "{arguments:?}: {said}");
+        for specialist in ["only-nir@1: ", "only-red@1: "] {
+            let warned = |line: &str| {
+                line.starts_with(&format!("warning: {specialist}")) && line.contains("magnitude")
+            };
+            assert!(said.lines().any(warned), "{arguments:?}: {said}");
+            assert!(!printed.contains(&format!("note: {specialist}")), "{arguments:?}: {printed}");
+        }
+    }
 }

@@ -13,8 +13,11 @@ mod evidence;
 mod finding;
 mod moments;
 mod order;
+mod pair;
 mod pixels;
 mod radar;
+mod scaling;
+mod shift;
 mod spectrum;
 #[cfg(test)]
 mod testing;
@@ -28,9 +31,11 @@ use serde::Serialize;
 
 use crate::sample::Sample;
 pub use finding::{Finding, Rule, Severity};
-pub use moments::{Moments, compare_moments};
+pub use moments::compare_moments;
+pub use pair::Moments;
 pub(crate) use pixels::PixelSampler;
 use pixels::Pixels;
+pub use scaling::BandScaling;
 pub use unit::{OpticalUnit, Scaling};
 
 /// The result of checking the declared bands against the pixels.
@@ -61,7 +66,7 @@ const FEWEST_PIXELS: usize = 200;
 /// Checks the names, the order and the unit of bands against pixels.
 ///
 /// `bands` names the channels of every sample in order; `scaling` is what the data set has already
-/// applied to the files' values (the samples hold the results). A sample of several dates counts as
+/// applied to the files' values of each (the samples hold the results). A sample of several dates counts as
 /// several images.
 ///
 /// The report stays empty below 200 valid pixels. A swap of two bands is not always detectable: without red
@@ -71,16 +76,16 @@ const FEWEST_PIXELS: usize = 200;
 /// # Panics
 /// If `bands` is empty or a sample's image is not a whole number of such stacks.
 #[must_use]
-pub fn check_bands(bands: &[NamedBand], scaling: Scaling, samples: &[Sample]) -> BandReport {
-    check_pixels(bands, scaling, &Pixels::sample(bands.len(), samples))
+pub fn check_bands(bands: &[NamedBand], scaling: impl Into<BandScaling>, samples: &[Sample]) -> BandReport {
+    check_pixels(bands, &scaling.into(), &Pixels::sample(bands.len(), samples))
 }
 
 /// As [`check_bands`], of pixels that were taken already.
-pub(crate) fn check_sampled(bands: &[NamedBand], scaling: Scaling, sampler: PixelSampler) -> BandReport {
+pub(crate) fn check_sampled(bands: &[NamedBand], scaling: &BandScaling, sampler: PixelSampler) -> BandReport {
     check_pixels(bands, scaling, &sampler.finish())
 }
 
-fn check_pixels(bands: &[NamedBand], scaling: Scaling, pixels: &Pixels) -> BandReport {
+fn check_pixels(bands: &[NamedBand], scaling: &BandScaling, pixels: &Pixels) -> BandReport {
     let optical = (pixels.count() > 0).then(|| unit::summarise(bands, pixels)).flatten();
     let mut report = BandReport {
         findings: Vec::new(),
@@ -93,8 +98,8 @@ fn check_pixels(bands: &[NamedBand], scaling: Scaling, pixels: &Pixels) -> BandR
         return report;
     }
     let (mut findings, unusable) = values::check(bands, pixels);
-    findings.extend(radar::check(bands, pixels));
-    findings.extend(unit::check(bands, pixels, optical.as_ref(), scaling));
+    findings.extend(radar::check(bands, pixels, scaling));
+    findings.extend(unit::check(bands, pixels, optical.as_ref(), scaling.of_light(bands)));
     let levels = optical.as_ref().and_then(unit::OpticalSummary::levels);
     let better = order::check(bands, pixels, levels, &unusable);
     let hint = better.as_ref().map(|(_, order)| order.as_slice());

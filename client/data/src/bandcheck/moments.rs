@@ -2,29 +2,12 @@
 //!
 //! Institutions see different land, so their moments differ, much more so than those of two random halves of
 //! one data set: over open sea the short-wave infrared has a twentieth of its mean over land. Only
-//! differences that land cover cannot cause are reported: a common factor or difference of all bands, or an
-//! order of the names that fits far better.
+//! differences that land cover cannot cause are reported: a common factor or difference of all bands, dark pixels
+//! that are far from those of the training ([`shift`]), or an order of the names that fits far better.
 
 use super::order::neighbours;
-use super::{Finding, Rule};
-use crate::statistics::BandStatistics;
-
-/// Mean and standard deviation of a band.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Moments {
-    /// The band's name.
-    pub band: String,
-    /// Its mean.
-    pub mean: f64,
-    /// Its standard deviation.
-    pub std: f64,
-}
-
-impl From<&BandStatistics> for Moments {
-    fn from(statistics: &BandStatistics) -> Self {
-        Self { band: statistics.band.clone(), mean: statistics.mean, std: statistics.std() }
-    }
-}
+use super::pair::{Pair, names};
+use super::{Finding, Moments, NamedBand, Rule, shift};
 
 /// A factor that all bands share: the median band is off by at least the first (no land cover
 /// changes that much in the median), each by at least the second in the same direction.
@@ -36,7 +19,7 @@ const COMMON_DIFFERENCE: (f64, f64) = (0.3, 0.2);
 /// declared order's distance. Among the classes of EuroSAT, taken as institutions, it gains at most
 /// 2.8 and 10 %.
 const ORDER_GAIN: (f64, f64) = (4.0, 0.4);
-/// With fewer bands, an order or a common difference cannot be distinguished from land cover.
+/// With fewer bands, an order or a common difference of means cannot be distinguished from land cover.
 const FEWEST_BANDS: usize = 4;
 
 /// Compares bands of the same name; others, and moments that are not finite, are left out. Both lists
@@ -44,30 +27,29 @@ const FEWEST_BANDS: usize = 4;
 #[must_use]
 pub fn compare_moments(local: &[Moments], learned: &[Moments]) -> Vec<Finding> {
     let finite = |moments: &Moments| moments.mean.is_finite() && moments.std.is_finite();
-    let pairs: Vec<(&Moments, &Moments)> = local
+    let pairs: Vec<Pair<'_>> = local
         .iter()
         .filter_map(|here| Some((here, learned.iter().find(|there| there.band == here.band)?)))
         .filter(|(here, there)| finite(here) && finite(there))
         .collect();
-    if let Some(finding) = decibels(&pairs) {
+    if let Some(finding) = decibels(&pairs).or_else(|| shift::find(&pairs)) {
         return vec![finding];
     }
-    let positive: Vec<_> =
-        pairs.into_iter().filter(|(here, there)| here.mean > 0.0 && there.mean > 0.0).collect();
-    if let Some(finding) = factor(&positive).or_else(|| difference(&positive)) {
+    // A mean that is negative here only is part of a common difference. Where the training's is negative, it is dB.
+    let learned: Vec<_> = pairs.into_iter().filter(|(_, there)| there.mean > 0.0).collect();
+    let positive: Vec<_> = learned.iter().filter(|(here, _)| here.mean > 0.0).copied().collect();
+    if let Some(finding) = factor(&positive).or_else(|| difference(&learned)) {
         return vec![finding];
     }
     order(&positive).into_iter().collect()
 }
 
-fn names<'a>(pairs: &[(&'a Moments, &Moments)]) -> Vec<&'a str> {
-    pairs.iter().map(|(here, _)| here.band.as_str()).collect()
-}
-
-/// Radar in dB has a negative mean; linear power does not.
-fn decibels(pairs: &[(&Moments, &Moments)]) -> Option<Finding> {
-    let differ = |(here, there): &&(&Moments, &Moments)| {
-        here.mean.min(there.mean) < -3.0 && here.mean.max(there.mean) > 0.0
+/// Radar in dB has a negative mean; linear power does not. A negative mean of a band of reflected light is no dB.
+fn decibels(pairs: &[Pair<'_>]) -> Option<Finding> {
+    let differ = |(here, there): &&Pair<'_>| {
+        here.mean.min(there.mean) < -3.0
+            && here.mean.max(there.mean) > 0.0
+            && !NamedBand::of(&here.band).is_reflective()
     };
     let wrong: Vec<_> = pairs.iter().filter(differ).copied().collect();
     let (here, there) = wrong.first()?;
@@ -79,7 +61,7 @@ fn decibels(pairs: &[(&Moments, &Moments)]) -> Option<Finding> {
     Some(Finding::contradiction(Rule::MomentsScale, &names(&wrong), message))
 }
 
-fn factor(pairs: &[(&Moments, &Moments)]) -> Option<Finding> {
+fn factor(pairs: &[Pair<'_>]) -> Option<Finding> {
     let mut ratios: Vec<f64> = pairs.iter().map(|(here, there)| (here.mean / there.mean).ln()).collect();
     ratios.sort_by(f64::total_cmp);
     let median = *ratios.get(ratios.len() / 2)?;
@@ -99,7 +81,7 @@ fn factor(pairs: &[(&Moments, &Moments)]) -> Option<Finding> {
     Some(Finding::contradiction(Rule::MomentsScale, &names(pairs), message))
 }
 
-fn difference(pairs: &[(&Moments, &Moments)]) -> Option<Finding> {
+fn difference(pairs: &[Pair<'_>]) -> Option<Finding> {
     if pairs.len() < FEWEST_BANDS {
         return None;
     }
@@ -118,7 +100,7 @@ fn difference(pairs: &[(&Moments, &Moments)]) -> Option<Finding> {
     Some(Finding::notice(Rule::MomentsOffset, &names(pairs), message))
 }
 
-fn order(pairs: &[(&Moments, &Moments)]) -> Option<Finding> {
+fn order(pairs: &[Pair<'_>]) -> Option<Finding> {
     let usable: Vec<_> =
         pairs.iter().filter(|(here, there)| here.std > 0.0 && there.std > 0.0).copied().collect();
     if usable.len() < FEWEST_BANDS {
@@ -181,6 +163,7 @@ mod tests {
             band: (*band).to_owned(),
             mean: change(*mean),
             std: change(*std) - change(0.0),
+            values: None,
         };
         names.iter().zip(values).map(moments).collect()
     }
@@ -204,7 +187,21 @@ mod tests {
         }
         let found = compare_moments(&named(&NAMES, &CROPS, |v| v / 1e4), &named(&NAMES, &CROPS, |v| v));
         assert!(found[0].message.contains("by 10000"), "{}", found[0]);
-        assert_eq!(rules(&named(&NAMES, &CROPS, |value| value + 1000.0)), [Rule::MomentsOffset]);
+        for offset in [1000.0, -1000.0] {
+            let shifted = named(&NAMES, &CROPS, |value| value + offset);
+            assert_eq!(rules(&shifted), [Rule::MomentsOffset], "{offset}");
+            // Names of no known wavelength, and some means below 0.
+            let unknown = ["a", "b", "c", "d", "e", "f"];
+            let found = compare_moments(
+                &named(&unknown, &CROPS, |value| value + offset),
+                &named(&unknown, &CROPS, |value| value),
+            );
+            assert_eq!(
+                found.iter().map(|finding| finding.rule).collect::<Vec<_>>(),
+                [Rule::MomentsOffset],
+                "{offset}"
+            );
+        }
     }
 
     #[test]

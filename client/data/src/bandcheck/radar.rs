@@ -8,10 +8,12 @@
 use eosfed_common::band_values::ValueUnit;
 
 use super::pixels::{Pixels, share};
-use super::{Finding, NamedBand, Rule};
+use super::{BandScaling, Finding, NamedBand, Rule, Scaling};
 
 /// Means outside of this are not backscatter in dB.
 const PLAUSIBLE_DB: std::ops::RangeInclusive<f64> = -40.0..=10.0;
+/// Means of scenes in dB are below this: the brightest cities and slopes are not all of a data set.
+const USUAL_DB: f64 = -2.0;
 /// Means above this are not linear power.
 const LARGEST_POWER: f64 = 5.0;
 
@@ -21,14 +23,16 @@ fn polarisation(name: &str) -> Option<&'static str> {
     ["VV", "VH", "HH", "HV"].into_iter().find(|known| start.eq_ignore_ascii_case(known))
 }
 
-pub(super) fn check(bands: &[NamedBand], pixels: &Pixels) -> Vec<Finding> {
+pub(super) fn check(bands: &[NamedBand], pixels: &Pixels, scaling: &BandScaling) -> Vec<Finding> {
     let radar: Vec<_> = bands
         .iter()
         .enumerate()
         .filter_map(|(channel, band)| Some((channel, band.name.as_str(), polarisation(&band.name)?)))
         .collect();
-    let mut findings: Vec<_> =
-        radar.iter().filter_map(|(channel, name, _)| unit(name, *channel, pixels)).collect();
+    let mut findings: Vec<_> = radar
+        .iter()
+        .filter_map(|(channel, name, _)| unit(name, *channel, pixels, scaling.of(*channel)))
+        .collect();
     for pair in [("VV", "VH"), ("HH", "HV")] {
         let of = |wanted| radar.iter().filter(move |(.., polarisation)| *polarisation == wanted);
         // Several passes are stacked in the same order, so that the first of each belong together.
@@ -50,7 +54,26 @@ pub(super) fn unit_of(band: &NamedBand, channel: usize, pixels: &Pixels) -> Opti
     }
 }
 
-fn unit(name: &str, channel: usize, pixels: &Pixels) -> Option<Finding> {
+/// Numbers of files that were in dB, and are not any more: a scale that is meant for other bands.
+fn scaled(name: &str, channel: usize, pixels: &Pixels, scaling: Scaling) -> Option<Finding> {
+    let Scaling { scale, offset } = scaling;
+    let mean = pixels.mean(channel);
+    let stored = (mean - offset) / scale;
+    let was_db = (*PLAUSIBLE_DB.start()..USUAL_DB).contains(&stored);
+    (scaling != Scaling::default() && was_db && !(*PLAUSIBLE_DB.start()..USUAL_DB).contains(&mean)).then(|| {
+        let message = format!(
+            "band `{name}` must be backscatter in dB, and the files have it so, with a mean of {stored:.2}; `scale = {scale}` and \
+             `offset = {offset}` make {mean:.4} of that: write `band_scaling = {{ {name} = {{ scale = 1, offset = 0 }} }}` in \
+             dataset.toml"
+        );
+        Finding::contradiction(Rule::Scale, &[name], message)
+    })
+}
+
+fn unit(name: &str, channel: usize, pixels: &Pixels, scaling: Scaling) -> Option<Finding> {
+    if let Some(finding) = scaled(name, channel, pixels, scaling) {
+        return Some(finding);
+    }
     let mean = pixels.mean(channel);
     let low = pixels.quantile(channel, 0.01);
     let high = pixels.quantile(channel, 0.99);
@@ -98,7 +121,7 @@ mod tests {
     fn found(names: &str, value: impl Fn(usize, [f32; 2]) -> f32) -> Vec<(Rule, String)> {
         let bands = bands(names);
         let samples = images(bands.len(), value);
-        let findings = check(&bands, &Pixels::sample(bands.len(), &samples));
+        let findings = check(&bands, &Pixels::sample(bands.len(), &samples), &Scaling::default().into());
         findings.into_iter().map(|finding| (finding.rule, finding.message)).collect()
     }
 
@@ -112,6 +135,26 @@ mod tests {
         assert_eq!(found("VV VH", db), []);
         assert_eq!(found("VV_ascending VH_ascending vv_descending vh_descending", db), []);
         assert_eq!(found("red green", db), [], "not radar");
+    }
+
+    #[test]
+    fn a_scale_that_is_meant_for_other_bands_is_found() {
+        let bands = bands("VV VH");
+        let found = |scaling: Scaling, file: fn(usize, [f32; 2]) -> f32| {
+            let scaled = |c, at| (f64::from(file(c, at)) * scaling.scale + scaling.offset) as f32;
+            let pixels = Pixels::sample(2, &images(2, scaled));
+            check(&bands, &pixels, &scaling.into())
+        };
+        let wrong = found(Scaling { scale: 1e-4, offset: -0.1 }, db);
+        assert_eq!(wrong.iter().map(|finding| finding.rule).collect::<Vec<_>>(), [Rule::Scale; 2]);
+        for part in
+            ["`VV`", "mean of -10.", "`scale = 0.0001`", "band_scaling = { VV = { scale = 1, offset = 0 } }"]
+        {
+            assert!(wrong[0].message.contains(part), "{part}: {}", wrong[0]);
+        }
+        // Hundredths of a decibel become what they are.
+        assert_eq!(found(Scaling { scale: 0.01, offset: 0.0 }, |c, at| 100.0 * db(c, at)), []);
+        assert_eq!(found(Scaling::default(), db), []);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::pixels::{Pixels, share};
 use super::{Finding, NamedBand, Rule};
 
-/// What a data set has applied to its files: `value * scale + offset`.
+/// What a data set has applied to the files' values of a band: `value * scale + offset`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scaling {
     /// What values were multiplied by.
@@ -166,13 +166,15 @@ pub(super) fn check(
     bands: &[NamedBand],
     pixels: &Pixels,
     summary: Option<&OpticalSummary>,
-    scaling: Scaling,
+    scaling: Option<Scaling>,
 ) -> Vec<Finding> {
     let Some(summary) = summary else { return Vec::new() };
     let mixed = mixed(bands, pixels, summary);
     if mixed.is_some() {
         return mixed.into_iter().collect();
     }
+    // Where optical bands are scaled differently, no one setting can be advised: only their values are judged.
+    let Some(scaling) = scaling else { return Vec::new() };
     let names: Vec<&str> = summary.channels.iter().map(|channel| bands[*channel].name.as_str()).collect();
     let mut findings: Vec<_> = scale(summary, scaling, &names).into_iter().collect();
     findings.extend(offset(pixels, summary, scaling, &names));
@@ -268,7 +270,7 @@ mod tests {
         let scaled = |c, at| (f64::from(file(c, at)) * scaling.scale + scaling.offset) as f32;
         let pixels = Pixels::sample(4, &images(4, scaled));
         let summary = summarise(&bands, &pixels);
-        let findings = check(&bands, &pixels, summary.as_ref(), scaling);
+        let findings = check(&bands, &pixels, summary.as_ref(), Some(scaling));
         (summary.unwrap().unit, findings.into_iter().map(|finding| (finding.rule, finding.message)).collect())
     }
 

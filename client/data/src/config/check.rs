@@ -177,6 +177,7 @@ fn numbers(reading: &Reading, report: &mut Report) {
     let Reading { scale, offset, .. } = reading;
     report.rule(scale.is_finite() && *scale != 0.0, "scale", "a number other than 0", scale);
     report.rule(offset.is_finite(), "offset", "a finite number", offset);
+    band_scaling(reading, report);
     let remove = reading.baseline_offset == Some(BaselineOffset::Remove);
     let other = reading.named_bands().into_iter().find(|band| band.info.wavelength_um.is_none());
     if let Some(band) = other.filter(|_| remove) {
@@ -187,6 +188,21 @@ fn numbers(reading: &Reading, report: &mut Report) {
     let once = reading.file_scaling.is_none() || !remove;
     report.rule(once, "baseline_offset", "`keep` or absent where `file_scaling` is given", "remove");
     complex(reading.complex, reading.nodata, report);
+}
+
+fn band_scaling(reading: &Reading, report: &mut Report) {
+    for (name, own) in &reading.band_scaling {
+        let known = reading.bands.contains(name);
+        report.rule(known, "band_scaling", "about a band of `bands`", name.escape_debug());
+        let found = |value: f64| format!("{name}: {value}");
+        if let Some(scale) = own.scale {
+            let holds = scale.is_finite() && scale != 0.0;
+            report.rule(holds, "band_scaling.scale", "a number other than 0", found(scale));
+        }
+        if let Some(offset) = own.offset {
+            report.rule(offset.is_finite(), "band_scaling.offset", "a finite number", found(offset));
+        }
+    }
 }
 
 fn split(config: &DatasetConfig, report: &mut Report) {

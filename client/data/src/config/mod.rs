@@ -1,5 +1,6 @@
 //! `dataset.toml`: an institution's description of its imagery. All broken rules are reported at once.
 
+mod band_scaling;
 mod check;
 mod file_band;
 mod layout;
@@ -18,6 +19,7 @@ use eosfed_common::model::{NamedBand, Task};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use band_scaling::{OwnScaling, OwnScalings};
 pub use file_band::FileBand;
 pub(crate) use layout::Cut;
 pub use layout::{Layout, OneOrMany, Where, Windows};
@@ -28,7 +30,6 @@ pub use reading::Reading;
 pub use unit::units_differ;
 pub(crate) use valid::ValidRule;
 
-use crate::bandcheck::Scaling;
 use crate::error::DataError;
 use crate::geotiff::{BaselineOffset, Complex, FileScaling, Numbers};
 
@@ -165,8 +166,12 @@ pub struct DatasetConfig {
     #[serde(default)]
     #[schemars(extend("x-rule" = "finite"))]
     pub offset: f64,
+    /// A scale and an offset of single bands, by name, where those of all bands do not fit: radar in dB beside reflectance.
+    #[serde(default, skip_serializing_if = "OwnScalings::is_empty")]
+    #[schemars(extend("x-rule" = "each about a band of `bands`"))]
+    pub band_scaling: OwnScalings,
     /// What is done about a scale and an offset that files, or STAC items, state for their bands; default: such a file is refused,
-    /// unless all are equal to `scale` and `offset`.
+    /// unless all are equal to `scale` and `offset`, and there is no `band_scaling`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file_scaling: Option<FileScaling>,
     /// What is done about the 1,000 by which numbers of Sentinel-2 products are larger since processing baseline 04.00;
@@ -245,12 +250,6 @@ impl DatasetConfig {
         self.class_colours.warnings("class_colours")
     }
 
-    /// What is done to the values of the files.
-    #[must_use]
-    pub(crate) const fn scaling(&self) -> Scaling {
-        Scaling { scale: self.scale, offset: self.offset }
-    }
-
     /// What it says of the numbers of images.
     #[must_use]
     pub fn reading(&self) -> Reading {
@@ -265,6 +264,7 @@ impl DatasetConfig {
             nodata: self.nodata,
             scale: self.scale,
             offset: self.offset,
+            band_scaling: self.band_scaling.clone(),
         }
     }
 

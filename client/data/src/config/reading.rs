@@ -7,7 +7,8 @@ use eosfed_common::bands::BandInfo;
 use eosfed_common::model::NamedBand;
 
 use super::FileBand;
-use crate::bandcheck::Scaling;
+use super::band_scaling::{OwnScalings, of_bands};
+use crate::bandcheck::{BandScaling, Scaling};
 use crate::error::DataError;
 use crate::geotiff::{BaselineOffset, Complex, FileScaling, Numbers, Role};
 use crate::image_file::ImageFile;
@@ -39,6 +40,8 @@ pub struct Reading {
     pub scale: f64,
     /// Number that is added after scaling.
     pub offset: f64,
+    /// A scale and an offset of single bands, in place of those of all.
+    pub band_scaling: OwnScalings,
 }
 
 impl Reading {
@@ -56,6 +59,7 @@ impl Reading {
             nodata: None,
             scale: 1.0,
             offset: 0.0,
+            band_scaling: OwnScalings::new(),
         }
     }
 
@@ -67,10 +71,20 @@ impl Reading {
         ImageFile::open_as(Role::Image, path, limits, self.numbers())
     }
 
-    /// What is done to the values of the files.
+    /// What is done to the values of each of `bands` in the files.
     #[must_use]
-    pub const fn scaling(&self) -> Scaling {
+    pub fn scaling(&self, bands: &[String]) -> BandScaling {
+        of_bands(bands, self.common_scaling(), &self.band_scaling)
+    }
+
+    /// What is done to bands that have nothing of their own.
+    const fn common_scaling(&self) -> Scaling {
         Scaling { scale: self.scale, offset: self.offset }
+    }
+
+    /// A scale and an offset that files may state for any of their bands, since just that is done to all of them.
+    fn applied_to_all(&self) -> Scaling {
+        if self.band_scaling.is_empty() { self.common_scaling() } else { Scaling::default() }
     }
 
     /// The bands in the order of the files, with their properties: declared, or known by name.
@@ -83,7 +97,7 @@ impl Reading {
     pub(crate) fn numbers(&self) -> Numbers {
         Numbers {
             file_scaling: self.file_scaling,
-            applied_later: self.scaling(),
+            applied_later: self.applied_to_all(),
             baseline_offset: self.baseline_offset,
             complex: self.complex,
             nodata: self.nodata.map(|value| value as f32),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::Dataset;
 use super::grids::Header;
+use crate::bandcheck::Scaling;
 use crate::config::Reading;
 use crate::error::DataError;
 use crate::geotiff::{Baseline, FileScaling};
@@ -107,10 +108,18 @@ fn are_settled(reading: &Reading) -> bool {
     reading.baseline_offset.is_some() || reading.file_scaling == Some(FileScaling::Apply)
 }
 
-/// Whether `offset` takes away what later baselines have added.
+/// Whether `offset` takes away what later baselines have added, from every band of light.
 fn offset_is_removed(reading: &Reading) -> bool {
-    let needed = -Baseline::OFFSET * reading.scale;
-    (reading.offset - needed).abs() <= NEAR * needed.abs()
+    let scaling = reading.scaling(&reading.bands);
+    let light = reading.named_bands().into_iter().map(|band| band.is_reflective());
+    let scaled: Vec<Scaling> =
+        light.enumerate().filter(|(_, is_light)| *is_light).map(|(at, _)| scaling.of(at)).collect();
+    // Bands of no known wavelength are taken for light.
+    let all = if scaled.is_empty() { vec![scaling.of(0)] } else { scaled };
+    all.into_iter().all(|Scaling { scale, offset }| {
+        let needed = -Baseline::OFFSET * scale;
+        (offset - needed).abs() <= NEAR * needed.abs()
+    })
 }
 
 /// Notes about all samples together.

@@ -74,7 +74,7 @@ pub(crate) use read::ReadSample;
 pub(crate) use readers::WindowReader;
 pub(crate) use unlisted::Unlisted;
 
-use crate::bandcheck::{BandReport, PixelSampler, Scaling, check_bands, check_sampled};
+use crate::bandcheck::{BandReport, BandScaling, PixelSampler, check_bands, check_sampled};
 use crate::config::DatasetConfig;
 use crate::error::DataError;
 use crate::files::are_polygons;
@@ -358,7 +358,7 @@ impl Dataset {
     /// # Errors
     /// If the pixels contradict the names and the data set is `strict`.
     pub fn check_bands(&self, bands: &[String], samples: &[Sample]) -> Result<BandReport, DataError> {
-        self.not_contradicted(check_bands(&self.declared(bands)?, self.config.scaling(), samples))
+        self.not_contradicted(check_bands(&self.declared(bands)?, self.config.scaling(bands), samples))
     }
 
     /// As [`Dataset::check_bands`], of pixels that were taken already.
@@ -370,7 +370,7 @@ impl Dataset {
         bands: &[String],
         sampler: PixelSampler,
     ) -> Result<BandReport, DataError> {
-        self.not_contradicted(check_sampled(&self.declared(bands)?, self.config.scaling(), sampler))
+        self.not_contradicted(check_sampled(&self.declared(bands)?, &self.config.scaling(bands), sampler))
     }
 
     /// Looks at the bands of a part.
@@ -386,7 +386,8 @@ impl Dataset {
     /// # Errors
     /// Like [`Dataset::check_bands`].
     pub fn surveyed(&self, survey: BandSurvey) -> Result<Surveyed, DataError> {
-        let Surveyed { statistics, report } = survey.finish(self.config.scaling());
+        let bands = survey.names();
+        let Surveyed { statistics, report } = survey.finish(&self.config.scaling(&bands));
         Ok(Surveyed { statistics, report: self.not_contradicted(report)? })
     }
 
@@ -395,9 +396,10 @@ impl Dataset {
         Ok(self.positions(bands)?.into_iter().map(|at| all[at].clone()).collect())
     }
 
-    /// What is done to the values of the files.
-    pub(crate) const fn scaling(&self) -> Scaling {
-        self.config.scaling()
+    /// What is done to the files' values of the bands at these positions.
+    pub(crate) fn scaling(&self, positions: &[usize]) -> BandScaling {
+        let bands: Vec<String> = positions.iter().map(|at| self.config.bands[*at].clone()).collect();
+        self.config.scaling(&bands)
     }
 
     fn not_contradicted(&self, report: BandReport) -> Result<BandReport, DataError> {

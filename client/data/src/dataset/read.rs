@@ -40,15 +40,14 @@ impl Dataset {
     /// Reads a sample.
     pub(super) fn read(&self, entry: &Entry, positions: &[usize]) -> Result<ReadSample, DataError> {
         let mut read = self.read_stored(entry, positions)?;
-        self.scale(&mut read.sample.image);
+        self.scale(&mut read.sample, positions);
         Ok(read)
     }
 
-    /// Scales values of the files in place. Pixels without data, which are NaN, stay so.
-    pub(crate) fn scale(&self, values: &mut [f32]) {
-        let scale = self.config.scale as f32;
-        let offset = self.config.offset as f32;
-        values.iter_mut().for_each(|value| *value = *value * scale + offset);
+    /// Scales what a sample has of its files, of the bands at these positions.
+    pub(crate) fn scale(&self, sample: &mut Sample, positions: &[usize]) {
+        let pixels = sample.width * sample.height;
+        self.scaling(positions).apply(&mut sample.image, pixels);
     }
 
     /// Reads a sample with the values of its files, before they are scaled.

@@ -10,7 +10,7 @@ use super::folder::{Lock, SampleCache, give_up};
 use super::key::of_part;
 use super::packed::Packed;
 use super::record::{Reader, Writer, size};
-use crate::bandcheck::Scaling;
+use crate::bandcheck::BandScaling;
 use crate::dataset::{Dataset, KeptPlace};
 use crate::error::DataError;
 use crate::reasons::Groups;
@@ -198,10 +198,10 @@ impl SampleSource {
         self.problem.as_deref()
     }
 
-    /// What is to be done to the values.
+    /// What is to be done to the values of each band.
     #[must_use]
-    pub fn scaling(&self) -> Scaling {
-        self.dataset.scaling()
+    pub fn scaling(&self) -> BandScaling {
+        self.dataset.scaling(&self.bands)
     }
 
     /// The path of the data set's description.
@@ -297,7 +297,7 @@ impl Pass<'_> {
     fn read(&self, entry: u32) -> Result<(Packed, Seen), DataError> {
         let mut read = self.dataset.read_as_stored(entry, self.positions)?;
         let packed = Packed::new(read.sample.clone());
-        self.dataset.scale(&mut read.sample.image);
+        self.dataset.scale(&mut read.sample, self.positions);
         Ok((packed, Seen::new(read)))
     }
 }

@@ -9,7 +9,7 @@ use eosfed_common::outln;
 use eosfed_trainer::ensemble::{self, EncoderChoice, ExportFormat, ExportOptions};
 
 use super::arguments::{BandsArgument, ComputeArguments, SplitArgument, input_size};
-use super::output::{advance, progress_bar, warn_of_skipped};
+use super::output::{advance, progress_bar, warn_of, warn_of_skipped};
 
 /// Compute features of a data set for a classifier of your own.
 ///
@@ -93,6 +93,7 @@ pub(super) fn features(arguments: &FeaturesArguments) -> anyhow::Result<ExitCode
     let report = ensemble::export_features(&arguments.options(), device, &mut progress)?;
     bar.finish_and_clear();
     report.notes.iter().for_each(|note| outln!("note: {note}"));
+    warn_of(&report.warnings);
     warn_of_skipped(&report.skipped);
     let encoders = report.encoders.join(" + ");
     outln!("{}: {} over {encoders}", arguments.output.display(), counted(report.keys.len(), "sample"));

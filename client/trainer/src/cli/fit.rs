@@ -15,7 +15,7 @@ use super::arguments::{
     BandsArgument, ComputeArguments, Format, SamplesArguments, input_size, not_negative, positive,
 };
 use super::composition::{fusion, loss, scaled, selection};
-use super::output::{print_json, progress_bar};
+use super::output::{print_json, progress_bar, warn_of};
 use super::signals::StopFlag;
 
 /// Train a new head over frozen encoders of a pulled release, on few labels.
@@ -216,6 +216,7 @@ pub(super) fn fit(arguments: &FitArguments) -> anyhow::Result<ExitCode> {
     };
     let report = ensemble::fit(&options, device, &mut progress, &|| stop.is_set())?;
     bar.finish_and_clear();
+    warn_of(&report.warnings);
     match arguments.format {
         Format::Table => print_report(&report, ensemble::selects(&options.composition)),
         Format::Json => print_json(&report)?,

@@ -12,6 +12,11 @@ pub(super) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Says what may be wrong about a result, on standard error.
+pub(super) fn warn_of(warnings: &[String]) {
+    warnings.iter().for_each(|warning| print_warning(format_args!("{warning}")));
+}
+
 /// Names the files that were left out, on standard error.
 pub(super) fn warn_of_skipped(skipped: &[String]) {
     if !skipped.is_empty() {

@@ -9,11 +9,11 @@ use eosfed_common::bands::Sensor;
 use eosfed_common::counted::counted;
 use eosfed_common::outln;
 use eosfed_common::stdout::print_warning;
-use eosfed_data::{BaselineOffset, Complex, FileBand, FileScaling, Reading};
+use eosfed_data::{BaselineOffset, Complex, FileBand, FileScaling, OwnScaling, Reading};
 use eosfed_trainer::ensemble::{self, PredictOptions, PredictReport, Scenes, ScenesReport, Several};
 
 use super::arguments::{ComputeArguments, Format};
-use super::output::{advance, print_json, progress_bar};
+use super::output::{advance, print_json, progress_bar, warn_of};
 
 /// Map a whole scene, or many, with a trained head.
 ///
@@ -92,6 +92,10 @@ pub(super) struct PredictArguments {
     /// Number that is added after scaling.
     #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
     offset: f64,
+    /// A scale and an offset of one band in place of those of all, as `band_scaling` of dataset.toml: `VV=1` or `VV=1,0`. Can be
+    /// given for several bands.
+    #[arg(long, value_name = "BAND=SCALE[,OFFSET]", value_parser = own_scaling)]
+    band_scaling: Vec<(String, OwnScaling)>,
     /// Value of pixels without data; beside --complex, 0 only: an amplitude of 0.
     #[arg(long, allow_negative_numbers = true)]
     nodata: Option<f64>,
@@ -180,6 +184,20 @@ impl From<ComplexArgument> for Complex {
     }
 }
 
+/// `VV=1,0`: the scale and the offset of a band.
+fn own_scaling(text: &str) -> Result<(String, OwnScaling), String> {
+    let number = |text: &str| text.trim().parse::<f64>().ok();
+    let read = || {
+        let (band, numbers) = text.split_once('=')?;
+        let (scale, offset) = match numbers.split_once(',') {
+            Some((scale, offset)) => (scale, Some(number(offset)?)),
+            None => (numbers, None),
+        };
+        Some((band.trim().to_owned(), OwnScaling { scale: Some(number(scale)?), offset }))
+    };
+    read().ok_or_else(|| "must be a band, its scale and, if it has one, its offset, as `VV=1,0`".to_owned())
+}
+
 impl PredictArguments {
     fn options(&self) -> PredictOptions {
         let mut images = vec![self.images.clone()];
@@ -199,6 +217,7 @@ impl PredictArguments {
                 nodata: self.nodata,
                 scale: self.scale,
                 offset: self.offset,
+                band_scaling: self.band_scaling.iter().cloned().collect(),
                 ..Reading::stored(self.band_names())
             },
             window: self.window,
@@ -230,7 +249,7 @@ pub(super) fn predict(arguments: &PredictArguments) -> anyhow::Result<ExitCode> 
     let mut progress = |done: usize, total: usize| advance(&bar, done, total);
     let report = ensemble::predict_scene(&arguments.options(), device, &mut progress)?;
     bar.finish_and_clear();
-    report.warnings.iter().for_each(|warning| print_warning(format_args!("{warning}")));
+    warn_of(&report.warnings);
     match arguments.format {
         Format::Table => print_report(&report),
         Format::Json => print_json(&report)?,

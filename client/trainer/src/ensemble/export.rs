@@ -71,6 +71,9 @@ pub struct ExportReport {
     pub skipped: Vec<String>,
     /// Notes about the images, such as resampling.
     pub notes: Vec<String>,
+    /// What may make the features wrong: bands that contradict their pixels, and data unlike what the specialists learned
+    /// from.
+    pub warnings: Vec<String>,
 }
 
 /// Computes the features of a part of a data set. `progress` gets the number of samples done, and of all.
@@ -105,7 +108,8 @@ pub fn export_features(
         keys,
         classes: dataset.config().classes.clone(),
         skipped: chunks.skipped().to_vec(),
-        notes: chunks.notes().into_iter().chain(findings).chain(unlike).collect(),
+        notes: chunks.notes(),
+        warnings: findings.chain(unlike).collect(),
     };
     let json = serde_json::to_vec_pretty(&report).expect("a report is plain data");
     match options.format {

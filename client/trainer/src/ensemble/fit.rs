@@ -81,6 +81,9 @@ pub struct FitReport {
     pub weights: Option<Vec<f32>>,
     /// Notes about bands that were not found by name, and about the images.
     pub notes: Vec<String>,
+    /// What may make the head wrong: bands that contradict their pixels, labels that are missing, and data unlike what the
+    /// specialists learned from.
+    pub warnings: Vec<String>,
 }
 
 /// Called about once a second and after each epoch, with the number of steps done and in total, and the mean loss of
@@ -108,7 +111,8 @@ pub fn fit(
     let facts = source.facts();
     notes.extend(notes_of(&parts, facts));
     let learned = release.learned(&head);
-    notes.extend(unlike(parts.dataset(), Seen::of(facts, options.input_size), &learned)?);
+    let unlike = unlike(parts.dataset(), Seen::of(facts, options.input_size), &learned)?;
+    let warnings = [&facts.findings[..], &facts.label_warnings, &unlike].concat();
     head.samples = source.len();
     head.imagery = facts.imagery;
     head.statistics = train::known(facts);
@@ -143,14 +147,14 @@ pub fn fit(
         weights: combiner.weights(head.encoders.len()),
         encoders: head.encoders.into_iter().map(|encoder| encoder.name).collect(),
         notes,
+        warnings,
     })
 }
 
 /// Notes about a training part.
 fn notes_of(parts: &Parts, facts: &PartFacts) -> Vec<String> {
     let skipped = parts.skipped(Split::Train, facts).map(|reason| format!("skipped: {reason}"));
-    let said = parts.notes(facts).chain(&facts.findings).chain(&facts.label_warnings);
-    skipped.chain(said.cloned()).chain(parts.dataset().config().warnings()).collect()
+    skipped.chain(parts.notes(facts).cloned()).chain(parts.dataset().config().warnings()).collect()
 }
 
 /// What a head learns with.

@@ -129,7 +129,7 @@ fn map_scene(
     let outputs = PixelOutputs::new(head, windows, device);
     let mut done = 0;
     let (mapping, files) = overlapped(
-        |give| scene.read(&plan, windows, options, give),
+        |give| scene.read(&plan, windows, give),
         |values: Vec<Vec<f32>>| {
             let found = outputs.compute(&values);
             done += found.len();

@@ -50,7 +50,6 @@ pub(crate) struct Seen<'a> {
 /// A band here, and as it was in a training.
 struct Pair<'a> {
     here: Moments,
-    unit: Option<ValueUnit>,
     there: &'a BandNormalisation,
 }
 
@@ -68,7 +67,7 @@ impl Pair<'_> {
 
     /// Its unit, and that of the training, where both are known and differ.
     fn units(&self) -> Option<[ValueUnit; 2]> {
-        let units = [self.unit?, self.there.values?.unit?];
+        let units = [self.here.values?.unit?, self.there.values?.unit?];
         (units[0] != units[1]).then_some(units)
     }
 
@@ -117,11 +116,7 @@ impl<'a> Seen<'a> {
         let of = |(at, band): (usize, &BandStatistics)| {
             let there = learned.normalisation.iter().find(|there| there.band == band.band)?;
             let values = self.values.get(at).copied().flatten();
-            (band.count > 0).then(|| Pair {
-                here: Moments::from(band),
-                unit: values.and_then(|values| values.unit),
-                there,
-            })
+            (band.count > 0).then(|| Pair { here: Moments { values, ..Moments::from(band) }, there })
         };
         self.statistics.iter().enumerate().filter_map(of).collect()
     }
@@ -210,6 +205,7 @@ fn moments(entries: &[BandNormalisation]) -> Vec<Moments> {
         band: entry.band.clone(),
         mean: entry.mean.get(),
         std: entry.std.get(),
+        values: entry.values,
     };
     entries.iter().map(moments).collect()
 }

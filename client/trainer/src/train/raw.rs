@@ -2,7 +2,7 @@
 //! there.
 
 use eosfed_common::card::BandNormalisation;
-use eosfed_data::{Packed, Pixels, Scaling};
+use eosfed_data::{BandScaling, Packed, Pixels};
 use tch::{Device, Kind, Tensor};
 
 /// Images of one size, `[N, C, H, W]`.
@@ -36,7 +36,7 @@ impl Raw {
     /// values stay, and pixels without data are NaN.
     pub(super) fn normalised(
         self,
-        scaling: Scaling,
+        scaling: &BandScaling,
         normalisation: &[BandNormalisation],
         device: Device,
     ) -> Tensor {
@@ -49,9 +49,7 @@ impl Raw {
             Kind::Uint8 => values.to_kind(Kind::Float),
             _ => values,
         };
-        // Numbers of files are scaled in 32 bits, as where they are read without a device.
-        let _ = values.g_mul_scalar_(f64::from(scaling.scale as f32));
-        let _ = values.g_add_scalar_(f64::from(scaling.offset as f32));
+        scale(&mut values, scaling);
         let missing = match invalid {
             Some(invalid) => Some(invalid.to_device(device).to_kind(Kind::Bool)),
             None => floats.then(|| values.isfinite().logical_not()),
@@ -73,6 +71,23 @@ impl Raw {
             None => values,
         }
     }
+}
+
+/// Scales images of dates times bands. Numbers of files are scaled in 32 bits, as where they are read without a device.
+fn scale(values: &mut Tensor, scaling: &BandScaling) {
+    if let Some(scaling) = scaling.of_all() {
+        let _ = values.g_mul_scalar_(f64::from(scaling.scale as f32));
+        let _ = values.g_add_scalar_(f64::from(scaling.offset as f32));
+        return;
+    }
+    let channels = values.size()[1] as usize;
+    let each = || (0..channels).map(|at| scaling.of(at));
+    let column =
+        |numbers: Vec<f32>| Tensor::from_slice(&numbers).view([1, -1, 1, 1]).to_device(values.device());
+    let by = column(each().map(|scaling| scaling.scale as f32).collect());
+    let offset = column(each().map(|scaling| scaling.offset as f32).collect());
+    let _ = values.g_mul_(&by);
+    let _ = values.g_add_(&offset);
 }
 
 fn bytes(mut all: Vec<u8>, pixels: &Pixels) -> Vec<u8> {

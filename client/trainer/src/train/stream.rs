@@ -176,7 +176,7 @@ impl StreamedDataset {
         let images: Vec<Tensor> = images
             .into_iter()
             .map(|raw| {
-                let images = raw.normalised(scaling, normalisation, self.device);
+                let images = raw.normalised(&scaling, normalisation, self.device);
                 if images.size()[2..] == [height, width] {
                     return images;
                 }

@@ -74,6 +74,37 @@ fn add_metadata(path: &Path, xml: &str) {
 const BANDS: [&str; 2] = ["--bands", "nir,red"];
 
 #[test]
+fn one_band_has_a_scale_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    head(folder);
+    let scene = scene(folder);
+    let plain = map(folder, &[&BANDS[..], &["--image", "scene.tif"]].concat());
+    // The first band as it is, the second in 1024 times larger numbers less 8.
+    let other = changed(&scene, |band, value| if band == 0 { value } else { 1024.0 * value - 8.0 });
+    write_geotiff(&folder.join("other.tif"), &other).unwrap();
+    let scale = (1.0 / 1024.0).to_string();
+    let own = format!("red={scale},0.0078125");
+    let image = [&BANDS[..], &["--image", "other.tif"]].concat();
+    assert_eq!(map(folder, &[&image[..], &["--band-scaling", &own]].concat()), plain);
+    let common = ["--scale", &scale, "--offset", "0.0078125", "--band-scaling", "nir=1,0"];
+    assert_eq!(map(folder, &[&image[..], &common].concat()), plain);
+    assert_ne!(map(folder, &image), plain);
+    for (bad, part) in [
+        ("red", "as `VV=1,0`"),
+        ("red=one", "as `VV=1,0`"),
+        ("red=1,", "as `VV=1,0`"),
+        ("red=0", "`band_scaling.scale` must be a number other than 0, found `red: 0`"),
+        ("red=nan", "found `red: NaN`"),
+        ("red=1,inf", "`band_scaling.offset` must be a finite number"),
+        ("blue=1", "`band_scaling` must be about a band of `bands`, found `blue`"),
+    ] {
+        let output = predict(folder, &[&image[..], &["--band-scaling", bad, "--output", "bad.tif"]].concat());
+        assert!(!output.status.success() && said(&output).contains(part), "{bad}: {}", said(&output));
+    }
+}
+
+#[test]
 fn arguments_say_how_files_are_read_in_the_words_of_dataset_toml() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

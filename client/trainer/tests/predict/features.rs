@@ -50,7 +50,7 @@ fn units_and_scale_are_compared_with_those_of_the_head() {
     let export = |head_json: &serde_json::Value| {
         fs::write(&path, head_json.to_string()).unwrap();
         let options = ExportOptions { head: Some(head.clone()), ..of_release(folder.path()) };
-        export_features(&options, Device::Cpu, &mut |_, _| ()).map(|report| report.notes.join("\n"))
+        export_features(&options, Device::Cpu, &mut |_, _| ()).map(|report| report.warnings.join("\n"))
     };
     let of_head = |notes: &str| notes.lines().filter(|line| line.contains("the head `")).count();
     assert_eq!(of_head(&export(&plain).unwrap()), 0);

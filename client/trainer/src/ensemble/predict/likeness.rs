@@ -42,11 +42,11 @@ impl Likeness {
     ) -> Result<Self, EnsembleError> {
         let distance = scene.ground_sampling_distance();
         let mut unlike = scale.differences(&head.file, &windows, distance);
-        let samples = samples(scene, plan, windows, options)?;
+        let samples = samples(scene, plan, windows)?;
         let bands: Vec<NamedBand> = head.bands().iter().map(|band| NamedBand::of(band)).collect();
         let mut survey = BandSurvey::new(bands, samples.len() * head.file.task.dates());
         samples.iter().for_each(|sample| survey.add(sample));
-        let surveyed = survey.finish(options.reading.scaling());
+        let surveyed = survey.finish(&options.reading.scaling(head.bands()));
         unlike.extend(surveyed.report.contradictions().map(ToString::to_string));
         // The scale was compared above, as windows see it.
         let seen = Seen::surveyed(&surveyed, Imagery::default(), None);
@@ -65,17 +65,12 @@ impl Likeness {
 }
 
 /// Some windows of the scene, as samples without labels. Those without any data are left out.
-fn samples(
-    scene: &mut Scene,
-    plan: &Plan,
-    windows: Windows,
-    options: &PredictOptions,
-) -> Result<Vec<Sample>, EnsembleError> {
+fn samples(scene: &mut Scene, plan: &Plan, windows: Windows) -> Result<Vec<Sample>, EnsembleError> {
     let each = windows.height * windows.width * scene.channels();
     let most = (MOST_VALUES / each.max(1)).clamp(1, WINDOWS);
     let mut samples = Vec::new();
     for (left, top) in plan.spread(most) {
-        let image = scene.values(left, top, windows, options)?.image;
+        let image = scene.values(left, top, windows)?.image;
         if image.iter().any(|value| value.is_finite()) {
             samples.push(Sample {
                 key: format!("{left},{top}"),

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use eosfed_data::{DataError, GeoReference, ImageFile, Limits, Reading, Valid, baseline_notes, choose_bands};
+use eosfed_data::{
+    BandScaling, DataError, GeoReference, ImageFile, Limits, Reading, Valid, baseline_notes, choose_bands,
+};
 
 use super::options::PredictOptions;
 use super::plan::Plan;
@@ -14,6 +16,8 @@ use crate::ensemble::head_model::HeadModel;
 pub(super) struct Scene {
     dates: Vec<Date>,
     valid: Valid,
+    /// What is done to the values of each of the head's bands.
+    scaling: BandScaling,
     pub(super) width: usize,
     pub(super) height: usize,
     /// Pixels that `valid` excludes, of the windows that were read in the order of the plan.
@@ -69,7 +73,8 @@ impl Scene {
                 }
             }
         }
-        Ok(Self { dates, valid, width, height, not_valid: 0 })
+        let scaling = options.reading.scaling(head.bands());
+        Ok(Self { dates, valid, scaling, width, height, not_valid: 0 })
     }
 
     /// Channels of a window: the head's bands of all dates.
@@ -98,13 +103,12 @@ impl Scene {
         &mut self,
         plan: &Plan,
         windows: Windows,
-        options: &PredictOptions,
         give: &dyn Fn(Vec<Vec<f32>>) -> bool,
     ) -> Result<(), EnsembleError> {
         for batch in plan.batches() {
             let mut images = Vec::with_capacity(batch.columns.len());
             for left in batch.columns {
-                let Values { image, excluded } = self.values(*left, batch.top, windows, options)?;
+                let Values { image, excluded } = self.values(*left, batch.top, windows)?;
                 if !excluded.is_empty() {
                     let [columns, rows] = plan.own(&batch, *left);
                     let row = |y: usize| &excluded[(y - batch.top) * windows.width..][..windows.width];
@@ -132,10 +136,7 @@ impl Scene {
         left: usize,
         top: usize,
         Windows { height, width, .. }: Windows,
-        options: &PredictOptions,
     ) -> Result<Values, DataError> {
-        let scale = options.reading.scale as f32;
-        let offset = options.reading.offset as f32;
         let size = height * width;
         let mut image = Vec::with_capacity(size * self.channels());
         let mut excluded = vec![false; if self.valid.positions().is_empty() { 0 } else { size }];
@@ -146,12 +147,13 @@ impl Scene {
             }
             for position in positions {
                 let band = &bands[*position * size..][..size];
-                image.extend(band.iter().map(|value| value * scale + offset));
+                image.extend(band);
             }
             for (at, excluded) in excluded.iter_mut().enumerate() {
                 *excluded |= !self.valid.holds(quality.iter().map(|band| bands[*band * size + at]));
             }
         }
+        self.scaling.apply(&mut image, size);
         for plane in image.chunks_exact_mut(size).filter(|_| !excluded.is_empty()) {
             let out = plane.iter_mut().zip(&excluded).filter(|(_, excluded)| **excluded);
             out.for_each(|(value, _)| *value = f32::NAN);

@@ -9,7 +9,7 @@ use eosfed_common::colour::ClassColours;
 use eosfed_common::digest::Digest;
 use eosfed_common::files;
 use eosfed_common::head::HeadFile;
-use eosfed_data::{BaselineOffset, Complex, FileBand, FileScaling, Reading, has_ending};
+use eosfed_data::{BaselineOffset, Complex, FileBand, FileScaling, OwnScalings, Reading, has_ending};
 use serde::{Deserialize, Serialize};
 use tch::Device;
 
@@ -125,6 +125,8 @@ struct Record {
     complex: Option<Complex>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     file_scaling: Option<FileScaling>,
+    #[serde(default, skip_serializing_if = "OwnScalings::is_empty")]
+    band_scaling: OwnScalings,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     baseline_offset: Option<BaselineOffset>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -138,7 +140,7 @@ impl Record {
         let path = options.head.join(HeadFile::WEIGHTS);
         // No argument says properties of bands.
         let Reading { bands, band_info: _, file_bands, complex, .. } = options.reading.clone();
-        let Reading { file_scaling, baseline_offset, valid, nodata, scale, offset, .. } =
+        let Reading { file_scaling, baseline_offset, valid, nodata, scale, offset, band_scaling, .. } =
             options.reading.clone();
         Ok(Self {
             head: files::digest(&path).map_err(|error| EnsembleError::file(&path, error))?,
@@ -152,6 +154,7 @@ impl Record {
             file_bands,
             complex,
             file_scaling,
+            band_scaling,
             baseline_offset,
             valid,
             class_colours: head.class_colours.clone(),

@@ -102,6 +102,53 @@ fn one_band_in_another_unit_is_said() {
     }
 }
 
+/// What a network of blue, green and red learned from BigEarthNet, and the same imagery with a constant added.
+fn shifted(offset: f64) -> (Learned, Vec<BandStatistics>, Vec<Option<BandValues>>) {
+    let bands = [
+        ("B02", 0.035, 0.036, 0.0, 0.162),
+        ("B03", 0.054, 0.042, 0.002, 0.196),
+        ("B04", 0.051, 0.052, 0.0, 0.227),
+    ];
+    let range = |low: f64, high: f64| {
+        let end = |value: f64| Finite::literal(value);
+        Some(BandValues { unit: Some(ValueUnit::Reflectance), low: end(low), high: end(high) })
+    };
+    let entry = |(band, mean, std, low, high): &(&str, f64, f64, f64, f64)| BandNormalisation {
+        band: (*band).to_owned(),
+        mean: Finite::literal(*mean),
+        std: Finite::literal(*std),
+        values: range(*low, *high),
+    };
+    let statistics = |(band, mean, std, ..): &(&str, f64, f64, f64, f64)| BandStatistics {
+        count: 100,
+        mean: mean + offset,
+        m2: std * std * 100.0,
+        ..BandStatistics::new(band)
+    };
+    (
+        Learned { normalisation: bands.iter().map(entry).collect(), ..learned(None) },
+        bands.iter().map(statistics).collect(),
+        bands.iter().map(|(.., low, high)| range(low + offset, high + offset)).collect(),
+    )
+}
+
+#[test]
+fn reflectance_with_a_constant_added_is_said_of_three_bands() {
+    for (offset, words) in [(0.1, "darkest pixels"), (-0.1, "must not be negative")] {
+        let (learned, statistics, values) = shifted(offset);
+        let seen =
+            Seen { statistics: &statistics, values: &values, imagery: Imagery::default(), input_size: None };
+        let [said] = &seen.unlike(&[learned])[..] else { panic!("one difference: {offset}") };
+        for part in [words, "`B03`", "04.00", "`offset`"] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+    }
+    let (learned, statistics, values) = shifted(0.0);
+    let seen =
+        Seen { statistics: &statistics, values: &values, imagery: Imagery::default(), input_size: None };
+    assert_eq!(seen.unlike(&[learned]), Vec::<String>::new());
+}
+
 #[test]
 fn bands_in_another_order_are_said() {
     // EuroSAT's annual crops, in ten-thousandths, with blue and near infrared exchanged.
