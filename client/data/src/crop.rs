@@ -1,6 +1,7 @@
 //! Cuts a window out of co-registered rasters and keeps the georeference. It is used to make an institution's
 //! part of a bigger scene.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use eosfed_common::model::Task;
@@ -10,6 +11,7 @@ use crate::dataset::WindowReader;
 use crate::error::DataError;
 use crate::georeference::{Agreement, Grid};
 use crate::geotiff::{Numbers, write_geotiff};
+use crate::overwritten::check_not_overwritten;
 use crate::raster::{Limits, Raster};
 use crate::read::read_grid;
 
@@ -51,12 +53,37 @@ pub struct CropReport {
     pub window: Window,
 }
 
+/// Writes the window of `images`, their bands stacked in order, to `image.tif` in a folder, which is made if it is missing,
+/// and that of their mask to `mask.tif`.
+///
+/// # Errors
+/// If one of these two would replace an input, an input cannot be read, the inputs do not lie on one grid, the window leaves
+/// it, or a file cannot be written.
+pub fn crop(
+    images: &[PathBuf],
+    mask: Option<&Path>,
+    window: Window,
+    folder: &Path,
+    limits: &Limits,
+) -> Result<Vec<CropReport>, DataError> {
+    let [image, part] = ["image.tif", "mask.tif"].map(|name| folder.join(name));
+    let written = [Some(&image), mask.map(|_| &part)].into_iter().flatten().cloned().collect::<Vec<_>>();
+    let read = images.iter().map(PathBuf::as_path).chain(mask).map(Path::to_owned).collect::<Vec<_>>();
+    check_not_overwritten(&written, &read)?;
+    fs::create_dir_all(folder).map_err(|error| DataError::file(folder, error))?;
+    let mut reports = vec![crop_images(images, window, &image, limits)?];
+    if let Some(mask) = mask {
+        reports.push(crop_mask(mask, &images[0], window, &part, limits)?);
+    }
+    Ok(reports)
+}
+
 /// Stacks the bands of `inputs` in order and writes the window as one GeoTIFF.
 ///
 /// # Errors
 /// If an input cannot be read, the inputs do not lie on one grid, the window leaves it, or the
 /// output cannot be written.
-pub fn crop(
+fn crop_images(
     inputs: &[PathBuf],
     window: Window,
     output: &Path,
@@ -90,7 +117,7 @@ pub fn crop(
 /// # Errors
 /// If the mask or the image cannot be read, they do not lie on one grid, the window leaves it, or the output
 /// cannot be written.
-pub fn crop_mask(
+fn crop_mask(
     mask: &Path,
     image: &Path,
     window: Window,
@@ -177,7 +204,7 @@ mod tests {
         write_geotiff(&paths[1], &scene(100.0, 100.0)).unwrap();
         let output = folder.path().join("out.tif");
         let window: Window = "2,1,2,3".parse().unwrap();
-        crop(&paths, window, &output, &Limits::default()).unwrap();
+        crop_images(&paths, window, &output, &Limits::default()).unwrap();
         let read = read_raster(&output, &Limits::default()).unwrap();
         assert_eq!(read.band(1), [107.0, 108.0, 112.0, 113.0, 117.0, 118.0]);
         assert_eq!(read.reference.unwrap().tie_point, [-2.0, -1.0, 0.0, 100.0, 500.0, 0.0]);
@@ -199,14 +226,14 @@ mod tests {
         let window: Window = "500,400,90,95".parse().unwrap();
         let limits = Limits { bytes: 1_200_000, ..Limits::default() };
         assert!(read_raster(&paths[0], &limits).unwrap_err().to_string().contains("in memory"));
-        assert_eq!(crop(&paths[..2], window, &output, &limits).unwrap().bands, 4);
+        assert_eq!(crop_images(&paths[..2], window, &output, &limits).unwrap().bands, 4);
         let cut = read_raster(&output, &Limits::default()).unwrap();
         let wanted = image.window(500, 400, 90, 95);
         assert_eq!(cut.data, [wanted.clone(), wanted].concat());
         assert_eq!(crop_mask(&paths[2], &paths[0], window, &output, &limits).unwrap().bands, 1);
         // What is asked for has a limit, over all files together.
         let said = |window: &str| {
-            crop(&paths[..2], window.parse().unwrap(), &output, &limits).unwrap_err().to_string()
+            crop_images(&paths[..2], window.parse().unwrap(), &output, &limits).unwrap_err().to_string()
         };
         let large = said("0,0,300,300");
         assert!(large.contains("b.tif") && large.contains("found `1440000`"), "{large}");
@@ -220,8 +247,9 @@ mod tests {
         write_geotiff(&paths[0], &scene(0.0, 100.0)).unwrap();
         write_geotiff(&paths[1], &scene(0.0, 130.0)).unwrap();
         let output = folder.path().join("out.tif");
-        let crop =
-            |window: &str| crop(&paths, window.parse().unwrap(), &output, &Limits::default()).unwrap_err();
+        let crop = |window: &str| {
+            crop_images(&paths, window.parse().unwrap(), &output, &Limits::default()).unwrap_err()
+        };
         assert!(crop("0,0,2,2").to_string().contains("b.tif: does not lie on the same grid"));
         let placeless = Raster { reference: None, ..scene(0.0, 100.0) };
         write_geotiff(&paths[1], &placeless).unwrap();
@@ -246,5 +274,40 @@ mod tests {
             write_geotiff(&mask, &Raster { reference, ..scene(0.0, 0.0) }).unwrap();
             assert_eq!(crop().unwrap().bands, 1);
         }
+    }
+
+    #[test]
+    fn no_input_is_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let [image, mask, other] =
+            ["image.tif", "mask.tif", "other.tif"].map(|name| folder.path().join(name));
+        for path in [&image, &mask, &other] {
+            write_geotiff(path, &scene(0.0, 100.0)).unwrap();
+        }
+        let window = "1,1,2,2".parse().unwrap();
+        let crop = |images: &[&PathBuf], mask: Option<&PathBuf>, to: &Path| {
+            let images: Vec<PathBuf> = images.iter().copied().cloned().collect();
+            crop(&images, mask.map(PathBuf::as_path), window, to, &Limits::default())
+                .map_err(|error| error.to_string())
+        };
+        let before = fs::read(&image).unwrap();
+        for (images, labels, lost) in [
+            (&[&image][..], None, "image.tif"),
+            (&[&other, &image], None, "image.tif"),
+            (&[&other], Some(&mask), "mask.tif"),
+            // The image would be written over the mask before this is read.
+            (&[&other], Some(&image), "image.tif"),
+        ] {
+            let said = crop(images, labels, folder.path()).unwrap_err();
+            assert!(said.contains(&format!("{lost}: would replace ")), "{said}");
+            assert!(said.contains(&format!("{lost}, which is an input; nothing was written")), "{said}");
+        }
+        for path in [&image, &mask, &other] {
+            assert!(fs::read(path).unwrap() == before);
+        }
+        assert_eq!(crop(&[&image], Some(&mask), &folder.path().join("new")).unwrap().len(), 2);
+        // Without a mask, one that lies there is not touched.
+        assert_eq!(crop(&[&other], None, &folder.path().join("new")).unwrap().len(), 1);
+        assert!(crop(&[], None, folder.path()).unwrap_err().contains("no input files"));
     }
 }

@@ -19,6 +19,7 @@ mod guess;
 mod image_file;
 mod jpeg;
 mod open;
+mod overwritten;
 mod polygons;
 mod presence;
 mod quicklook;
@@ -32,6 +33,7 @@ mod statistics;
 mod stored;
 mod summary;
 mod survey;
+mod unfinished;
 mod xml;
 
 pub use bandcheck::{
@@ -42,7 +44,7 @@ pub use config::{
     DatasetConfig, FileBand, Layout, OneOrMany, OtherValues, OwnScaling, OwnScalings, PolygonConfig, Reading,
     SplitBy, SplitConfig, Where, Windows, units_differ,
 };
-pub use crop::{CropReport, Window, crop, crop_mask};
+pub use crop::{CropReport, Window, crop};
 pub use dataset::{
     Chunks, Dataset, KeptPlace, Loaded, PolygonReport, Valid, baseline_notes, choose_bands, description,
 };
@@ -57,6 +59,7 @@ pub use geotiff::{
 };
 pub use guess::{Proposal, propose};
 pub use image_file::ImageFile;
+pub use overwritten::check_not_overwritten;
 pub use presence::missing;
 pub use quicklook::{SheetStyle, quicklook};
 pub use raster::{Limits, Raster};
@@ -70,4 +73,5 @@ pub use summary::{
     Look, Summary, TargetPercentiles, TargetStatistics, UnusedFile, fits_encoders, summarise, summarise_with,
 };
 pub use survey::{BandSurvey, Surveyed};
+pub use unfinished::{remove_left_unfinished, remove_unfinished, undisturbed};
 pub use xml::escaped;

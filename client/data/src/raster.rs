@@ -26,6 +26,16 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// Width and height in pixels of a scene that is only read in windows, with a bounded number of these in memory. A scene
+    /// of half a metre is then 500 km wide. Data sets have the smaller limit, since they keep a place for each of their tiles.
+    pub const SCENE_SIDE: u32 = 1_000_000;
+
+    /// Those of a scene of which only windows are read.
+    #[must_use]
+    pub fn of_scene() -> Self {
+        Self { side: Self::SCENE_SIDE, ..Self::default() }
+    }
+
     /// Checks declared dimensions and their product before anything is allocated.
     pub(crate) fn check(&self, path: &Path, width: u32, height: u32, bands: u32) -> Result<(), DataError> {
         self.check_shape(path, width, height, bands)?;
@@ -72,7 +82,14 @@ impl Limits {
     ) -> Result<(), DataError> {
         let Self { side, bands: most, bytes: _ } = *self;
         if width == 0 || height == 0 || width > side || height > side {
-            let found = format!("an image may be 1 to {side} pixels wide and high, found `{width}x{height}`");
+            let remedy = if width == 0 || height == 0 {
+                "it is damaged"
+            } else {
+                "cut it into parts, as `gdal_translate -srcwin LEFT TOP WIDTH HEIGHT` does"
+            };
+            let found = format!(
+                "an image may be 1 to {side} pixels wide and high where it is read so, found `{width}x{height}`; {remedy}"
+            );
             return Err(DataError::file(path, found));
         }
         if bands == 0 || bands > most {

@@ -158,6 +158,39 @@ fn every_band_beside_the_colours_is_read() {
 }
 
 #[test]
+fn a_scene_that_is_read_in_windows_may_be_larger_than_an_image_that_is_read_whole() {
+    const TILE: u32 = 16_384;
+    let folder = Folder::new();
+    let sized = |width: u32, height: u32| {
+        let tiles =
+            width.min(Limits::SCENE_SIDE).div_ceil(TILE) * height.min(Limits::SCENE_SIDE).div_ceil(TILE);
+        let file = grey().tiles(TILE, vec![None; tiles.max(1) as usize]);
+        folder.tiff(&file.tag(Tag::ImageWidth, &[width]).tag(Tag::ImageLength, &[height]))
+    };
+    let side = Limits::SCENE_SIDE;
+    let path = sized(side, side);
+    let mut scene = GeoTiff::open(&path, &Limits::of_scene()).unwrap();
+    let corner = scene.window(side as usize - 2, side as usize - 1, 3, 2).unwrap();
+    assert_eq!((corner[..2].to_vec(), corner[2].is_nan(), corner[3].is_nan()), (vec![0.0; 2], true, true));
+    let cut = "cut it into parts, as `gdal_translate -srcwin LEFT TOP WIDTH HEIGHT` does";
+    let said =
+        |path: &std::path::Path, limits: &Limits| GeoTiff::open(path, limits).err().unwrap().to_string();
+    for (width, height, limits, most) in [
+        (side + 1, 64, Limits::of_scene(), "1000000"),
+        (64, u32::MAX, Limits::of_scene(), "1000000"),
+        (33_000, 64, Limits::default(), "32768"),
+    ] {
+        let said = said(&sized(width, height), &limits);
+        let parts = [format!("1 to {most} pixels"), format!("found `{width}x{height}`"), cut.to_owned()];
+        assert!(parts.iter().all(|part| said.contains(part)), "{said}");
+    }
+    assert!(said(&sized(0, 64), &Limits::of_scene()).contains("found `0x64`; it is damaged"));
+    // What is read whole keeps its limits, also under those of a scene.
+    let whole = read_raster(&sized(33_000, 33_000), &Limits::of_scene()).unwrap_err().to_string();
+    assert!(whole.contains("in memory"), "{whole}");
+}
+
+#[test]
 fn what_a_sparse_file_leaves_out_is_missing_or_zero() {
     let tile = || Some(pixels(64));
     let four = |tiles: Vec<Option<Vec<u8>>>| grey().tiles(8, tiles);

@@ -13,8 +13,8 @@ use eosfed_common::counted::counted;
 use eosfed_common::outln;
 use eosfed_data::{
     BandStatistics, CropReport, Dataset, Format, Formats, GdalFormat, Limits, Look, PolygonReport, Proposal,
-    Summary, TargetPercentiles, TargetStatistics, UnusedFile, Window, crop, crop_mask, formats, propose,
-    quicklook, summarise_with,
+    Summary, TargetPercentiles, TargetStatistics, UnusedFile, Window, crop, formats, propose, quicklook,
+    summarise_with,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -72,7 +72,7 @@ pub(super) struct Crop {
     /// LEFT,TOP,WIDTH,HEIGHT in pixels.
     #[arg(long, value_name = "X,Y,W,H")]
     window: Window,
-    /// Folder for image.tif and mask.tif. It is made if it is missing.
+    /// Folder for image.tif and mask.tif, other than that of inputs of these names. It is made if it is missing.
     #[arg(long)]
     output: PathBuf,
 }
@@ -177,10 +177,11 @@ fn print_formats(formats: &Formats) {
     }
     let mib = limits.bytes >> 20;
     outln!(
-        "\nan image has at most {0}x{0} pixels and {1} bands; a strip or tile, and an image read whole, takes at most {mib} MiB \
-         in memory. Everything else is refused by name, with a command that converts it.",
+        "\nan image has at most {0}x{0} pixels and {1} bands, and a scene of `eosfed-trainer predict` {2}x{2} pixels; a \
+         strip or tile, and an image read whole, takes at most {mib} MiB in memory. Everything else is refused by name, with a command that converts it.",
         limits.side,
-        limits.bands
+        limits.bands,
+        Limits::SCENE_SIDE
     );
 }
 
@@ -300,12 +301,9 @@ fn table() -> Table {
 
 impl Crop {
     fn execute(self) -> anyhow::Result<ExitCode> {
-        let folder = &self.output;
-        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-        let limits = Limits::default();
-        print_crop(&crop(&self.image, self.window, &folder.join("image.tif"), &limits)?);
-        if let Some(mask) = self.mask {
-            print_crop(&crop_mask(&mask, &self.image[0], self.window, &folder.join("mask.tif"), &limits)?);
+        let Self { image, mask, window, output } = self;
+        for report in crop(&image, mask.as_deref(), window, &output, &Limits::default())? {
+            print_crop(&report);
         }
         Ok(ExitCode::SUCCESS)
     }

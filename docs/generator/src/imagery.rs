@@ -54,11 +54,12 @@ pub(crate) fn page() -> anyhow::Result<Page> {
     }
     writeln!(
         text,
-        "\n## Limits\n\nAn image has at most {0}x{0} pixels and {1} bands. A strip or tile, and an image that is read whole,\n\
-         takes at most {2} MiB in memory.",
+        "\n## Limits\n\nAn image has at most {0}x{0} pixels and {1} bands, and a scene of `eosfed-trainer predict` {3}x{3} pixels.\n\
+         A strip or tile, and an image that is read whole, takes at most {2} MiB in memory.",
         limits.side,
         limits.bands,
-        limits.bytes >> 20
+        limits.bytes >> 20,
+        Limits::SCENE_SIDE
     )?;
     Ok(Page { file: "imagery.md".to_owned(), text })
 }

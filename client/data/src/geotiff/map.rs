@@ -1,14 +1,13 @@
 //! Writing a map of classes, values or probabilities, tile by tile in any order, so that only one tile of it
 //! has to be in memory.
 
-use std::fs::{File, Permissions};
+use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::iter;
-use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use eosfed_common::files::folder_of;
-use tempfile::NamedTempFile;
 use tiff::TiffError;
 
 use super::head::{Width, head};
@@ -17,6 +16,7 @@ use super::map_tags::{Places, ghost, tags};
 use super::overviews::{Overview, overviews};
 use super::packed::{PackedTiles, pack};
 use crate::error::DataError;
+use crate::unfinished::Unfinished;
 
 /// Writes a Cloud Optimized GeoTIFF, compressed and with overviews, from the tiles that `fill` puts: a BigTIFF if it may
 /// become larger than 4 GiB. Each band has its own tiles. The file is complete and on the disk, and all may read it, but it
@@ -46,11 +46,10 @@ pub fn write_public<E: From<DataError>>(
     fill: impl FnOnce(&File) -> Result<(), E>,
 ) -> Result<WrittenFile, E> {
     let fail = |error: io::Error| DataError::file(path, unwritable(&error));
-    let public = Permissions::from_mode(0o644);
-    let file = tempfile::Builder::new().permissions(public).tempfile_in(folder_of(path)).map_err(fail)?;
-    fill(file.as_file())?;
+    let file = Unfinished::begin(folder_of(path)).map_err(fail)?;
+    fill(file.file())?;
     // Disks of other machines say only now that they are full.
-    file.as_file().sync_all().map_err(fail)?;
+    file.file().sync_all().map_err(fail)?;
     Ok(WrittenFile { file, path: path.to_owned() })
 }
 
@@ -58,7 +57,7 @@ pub fn write_public<E: From<DataError>>(
 #[must_use = "a file that is not kept is removed"]
 #[derive(Debug)]
 pub struct WrittenFile {
-    file: NamedTempFile,
+    file: Unfinished,
     path: PathBuf,
 }
 
@@ -68,8 +67,7 @@ impl WrittenFile {
     /// # Errors
     /// If that is not possible.
     pub fn keep(self) -> Result<(), DataError> {
-        let kept = self.file.persist(&self.path);
-        kept.map(drop).map_err(|error| DataError::file(&self.path, error.error))
+        self.file.keep(&self.path).map_err(|error| DataError::file(&self.path, error))
     }
 }
 

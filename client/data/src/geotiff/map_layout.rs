@@ -1,5 +1,7 @@
 //! What a map is, before it is written.
 
+use std::path::Path;
+
 use crate::error::DataError;
 use crate::georeference::GeoReference;
 
@@ -132,6 +134,24 @@ impl MapLayout {
         self.packed() + copies.map(|copy| copy.packed()).sum::<f64>()
     }
 
+    /// Checks that the places of its tiles, which are in memory until the end, do not take more than a few hundred megabytes.
+    ///
+    /// # Errors
+    /// If there are too many, with the number.
+    pub fn check(&self, path: &Path) -> Result<(), DataError> {
+        /// A map of classes with the largest sides has half as many.
+        const MOST_TILES: usize = 1 << 25;
+        let tiles = self.tiles();
+        if tiles > MOST_TILES {
+            let reason = format!(
+                "a map may have {MOST_TILES} tiles of {MAP_TILE}x{MAP_TILE} pixels, all bands together, found `{tiles}`; cut the \
+                 scene into parts, as `gdal_translate -srcwin LEFT TOP WIDTH HEIGHT` does"
+            );
+            return Err(DataError::file(path, reason));
+        }
+        Ok(())
+    }
+
     /// Whether the file may be larger than the 4 GiB that TIFF's 32-bit offsets reach.
     pub(super) fn is_big(&self) -> bool {
         /// What of the 4 GiB is left for tables.
@@ -176,6 +196,19 @@ mod tests {
         assert!(!map(50_000, MapKind::Classes(Vec::new())).is_big());
         assert!(map(60_000, MapKind::Classes(Vec::new())).is_big());
         assert!(!map(10_000, percents(19)).is_big() && map(10_000, percents(43)).is_big());
+    }
+
+    #[test]
+    fn a_map_whose_tiles_would_fill_memory_is_refused() {
+        let map = |classes: usize| {
+            let kind = MapKind::Percents(vec![String::new(); classes]);
+            MapLayout { width: 1_000_000, height: 1_000_000, kind, reference: None }.check(Path::new("m.tif"))
+        };
+        assert_eq!(map(2), Ok(()));
+        let said = map(255).unwrap_err().to_string();
+        let tiles = 255 * 3907_usize.pow(2);
+        assert!(said.starts_with("m.tif: a map may have 33554432 tiles"), "{said}");
+        assert!(said.contains(&format!("found `{tiles}`; cut the scene into parts")), "{said}");
     }
 
     #[test]

@@ -10,10 +10,13 @@ use eosfed_common::counted::counted;
 use eosfed_common::outln;
 use eosfed_common::stdout::print_warning;
 use eosfed_data::{BaselineOffset, Complex, FileBand, FileScaling, OwnScaling, Reading};
-use eosfed_trainer::ensemble::{self, PredictOptions, PredictReport, Scenes, ScenesReport, Several};
+use eosfed_trainer::ensemble::{
+    self, FailedScene, PredictOptions, PredictReport, PresentMap, SceneEnd, Scenes, ScenesReport, Several,
+};
 
 use super::arguments::{ComputeArguments, Format};
 use super::output::{advance, print_json, progress_bar, warn_of};
+use super::signals::remove_unfinished_at_end;
 
 /// Map a whole scene, or many, with a trained head.
 ///
@@ -35,8 +38,12 @@ use super::output::{advance, print_json, progress_bar, warn_of};
 /// another unit, is a warning; with `--strict` it is an error.
 ///
 /// With `--scenes`, each scene of a folder or list gets a map in the folder `--output`. Maps that are there and
-/// newer than their scenes are kept, so a run that was interrupted goes on. Scenes that cannot be mapped are
-/// named, and the exit code is then 1.
+/// newer than their scenes are kept, so a run that was interrupted goes on, and says again what it warned of. Scenes
+/// that cannot be mapped are named, and the exit code is then 1.
+///
+/// No input is written over: a map, or a file beside it, that would replace a scene or a file of the head is refused
+/// before any work. SIGTERM and SIGINT end the program and remove what is not finished; after a SIGKILL, the next run
+/// with `--scenes` into the same folder does.
 ///
 /// Examples:
 ///   eosfed-trainer predict --head heads/all --scenes scenes --sensor sentinel2_l2a --scale 0.0001 --output maps
@@ -241,6 +248,7 @@ impl PredictArguments {
 
 /// Maps a scene, or many, and prints the share of each class.
 pub(super) fn predict(arguments: &PredictArguments) -> anyhow::Result<ExitCode> {
+    remove_unfinished_at_end()?;
     if let Some(scenes) = &arguments.scenes {
         return predict_many(arguments, scenes);
     }
@@ -266,7 +274,8 @@ fn predict_many(arguments: &PredictArguments, scenes: &Path) -> anyhow::Result<E
         bar.set_message(format!("scene {} of {count}", scene + 1));
         advance(&bar, done, total);
     };
-    let report = ensemble::predict_scenes(&arguments.options(), found, device, &mut progress)?;
+    let mut ended = |end: SceneEnd<'_>| bar.suspend(|| warn(&end));
+    let report = ensemble::predict_scenes(&arguments.options(), found, device, &mut progress, &mut ended)?;
     bar.finish_and_clear();
     match arguments.format {
         Format::Table => print_many(&report),
@@ -275,16 +284,22 @@ fn predict_many(arguments: &PredictArguments, scenes: &Path) -> anyhow::Result<E
     Ok(if report.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn print_many(report: &ScenesReport) {
-    for map in &report.maps {
-        print_report(map);
-        for warning in &map.warnings {
-            print_warning(format_args!("{}: {warning}", map.output.display()));
+/// Says at once what is wrong with a scene: a run of many may be interrupted.
+fn warn(end: &SceneEnd<'_>) {
+    let (output, warnings) = match end {
+        SceneEnd::Mapped(PredictReport { output, warnings, .. }) => (output, warnings),
+        SceneEnd::Present(PresentMap { output, warnings }) => (output, warnings),
+        SceneEnd::Failed(FailedScene { scene, error }) => {
+            return print_warning(format_args!("{} has no map: {error}", scene.display()));
         }
+    };
+    for warning in warnings {
+        print_warning(format_args!("{}: {warning}", output.display()));
     }
-    for failed in &report.failed {
-        print_warning(format_args!("{} has no map: {}", failed.scene.display(), failed.error));
-    }
+}
+
+fn print_many(report: &ScenesReport) {
+    report.maps.iter().for_each(print_report);
     for unused in &report.unused {
         print_warning(format_args!("{} is no GeoTIFF and was not used", unused.display()));
     }

@@ -25,8 +25,8 @@ pub use fit::{FitOptions, FitProgress, FitReport, fit, selects};
 pub use head_model::{Evaluation, HeadModel};
 pub use joint::train_head;
 pub use predict::{
-    FailedScene, PredictOptions, PredictReport, Scale, Scenes, ScenesReport, Several, predict_scene,
-    predict_scenes,
+    FailedScene, PredictOptions, PredictReport, PresentMap, Scale, SceneEnd, Scenes, ScenesReport, Several,
+    predict_scene, predict_scenes,
 };
 pub use prune::{PruneOptions, PruneReport, PruneSide, TieBreaker, TieReport, TiedEncoder, prune};
 pub use release::{EncoderChoice, Release};

@@ -11,6 +11,7 @@
 mod attributes;
 mod blend;
 mod decision;
+mod files;
 mod likeness;
 mod mapping;
 mod options;
@@ -18,6 +19,7 @@ mod outputs;
 mod pipeline;
 mod plan;
 mod preview;
+mod record;
 mod room;
 mod scale;
 mod scene;
@@ -25,7 +27,7 @@ mod scenes;
 mod windows;
 
 use eosfed_common::head::HeadFile;
-use eosfed_data::{MapBand, MapKind, MapLayout, WrittenFile};
+use eosfed_data::{MapBand, MapKind, MapLayout, WrittenFile, undisturbed};
 use eosfed_plot::{class_colours, map_picture, quantity};
 use tch::Device;
 
@@ -43,7 +45,7 @@ use super::head_model::HeadModel;
 
 pub use self::options::{PredictOptions, PredictReport, Several};
 pub use self::scale::Scale;
-pub use self::scenes::{FailedScene, Scenes, ScenesReport, predict_scenes};
+pub use self::scenes::{FailedScene, PresentMap, SceneEnd, Scenes, ScenesReport, predict_scenes};
 
 /// Most pixels of a preview along one side.
 const PREVIEW: usize = 1024;
@@ -52,16 +54,17 @@ const PREVIEW: usize = 1024;
 /// windows done, and of all.
 ///
 /// # Errors
-/// If the head gives no class or value to map, the images do not fit it or each other, a file is
-/// damaged, or the map cannot be written.
+/// If a file to be written is an input, the head gives no class or value to map, the images do not fit it or each
+/// other, a file is damaged, or the map cannot be written.
 pub fn predict_scene(
     options: &PredictOptions,
     device: Device,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<PredictReport, EnsembleError> {
     options.check()?;
+    files::check(options)?;
     let head = HeadModel::open(&options.head, options.release.as_deref(), device)?;
-    map_scene(&head, options, device, progress)
+    map_scene(&head, options, device, progress, &mut |_| Ok(()))
 }
 
 /// The colours of a head's classes: its own, or those of their meaning.
@@ -93,11 +96,13 @@ const fn no_confidence(decision: Decision) -> &'static str {
     }
 }
 
+/// Maps a scene with an opened head. `keep_warnings` gets the warnings before the map has its name.
 fn map_scene(
     head: &HeadModel,
     options: &PredictOptions,
     device: Device,
     progress: &mut dyn FnMut(usize, usize),
+    keep_warnings: &mut dyn FnMut(&[String]) -> Result<(), EnsembleError>,
 ) -> Result<PredictReport, EnsembleError> {
     let windows = Windows::choose(&head.file, options.window, options.overlap)
         .map_err(|reason| EnsembleError::file(&options.head, reason))?;
@@ -112,6 +117,7 @@ fn map_scene(
     let kind = kind(&head.file, decision, &colours);
     let layout =
         MapLayout { width: scene.width, height: scene.height, kind, reference: scene.reference().cloned() };
+    layout.check(&options.output)?;
     if let Some(warning) = room::check(options, &layout)? {
         tracing::warn!("{warning}");
     }
@@ -140,6 +146,13 @@ fn map_scene(
     )?;
     let Counts { classes, none, no_data } = mapping.counts;
     let named: Vec<_> = head.file.classes.iter().cloned().zip(classes).collect();
+    let not_valid = options.reading.valid.as_ref().map(|_| scene.not_valid);
+    let all = (layout.width * layout.height) as u64;
+    let nothing = not_valid.filter(|out| *out == all).map(|_| {
+        "`valid` excludes every pixel, so the map has no data; look at the numbers of its bands".to_owned()
+    });
+    let warnings: Vec<String> = likeness.unlike.into_iter().chain(likeness.unknown).chain(nothing).collect();
+    keep_warnings(&warnings)?;
     // The map gets its name last: a run that goes on takes it as complete, with what is beside it.
     match decision {
         Decision::Class => attributes::write(&options.output, &named, &colours)?,
@@ -156,13 +169,8 @@ fn map_scene(
             }
             None => (mapping.preview.of_classes(classes), Some(&colours[..])),
         };
-        map_picture(path, &mapping.preview.picture(colours), &legend, metres)?;
+        undisturbed(|| map_picture(path, &mapping.preview.picture(colours), &legend, metres))?;
     }
-    let not_valid = options.reading.valid.as_ref().map(|_| scene.not_valid);
-    let all = (layout.width * layout.height) as u64;
-    let nothing = not_valid.filter(|out| *out == all).map(|_| {
-        "`valid` excludes every pixel, so the map has no data; look at the numbers of its bands".to_owned()
-    });
     Ok(PredictReport {
         output: options.output.clone(),
         confidence: options.confidence(),
@@ -171,7 +179,7 @@ fn map_scene(
         window_height: windows.height,
         windows: done,
         scale,
-        warnings: likeness.unlike.into_iter().chain(likeness.unknown).chain(nothing).collect(),
+        warnings,
         no_data,
         not_valid,
         classes: if decision == Decision::Value { Vec::new() } else { named },

@@ -9,11 +9,14 @@ mod colours;
 mod command;
 mod disk;
 mod features;
+mod inputs;
+mod large;
 mod patches;
 mod reading;
 mod scale;
 mod scenes;
 mod several;
+mod signals;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -38,7 +38,8 @@ pub(super) fn remove(map: &Path) -> Result<(), EnsembleError> {
     }
 }
 
-fn path_of(map: &Path) -> PathBuf {
+/// The file beside a map.
+pub(super) fn path_of(map: &Path) -> PathBuf {
     let mut name = map.file_name().unwrap_or_default().to_owned();
     name.push(".aux.xml");
     map.with_file_name(name)

@@ -171,7 +171,7 @@ impl Date {
     ) -> Result<Self, EnsembleError> {
         let first = &paths[0];
         let Reading { bands, file_bands, .. } = &options.reading;
-        let open = |path: &PathBuf| options.reading.open(path, &Limits::default());
+        let open = |path: &PathBuf| options.reading.open(path, &Limits::of_scene());
         let mut files: Vec<ImageFile> = paths.iter().map(open).collect::<Result<_, DataError>>()?;
         let places: Vec<usize> = if file_bands.is_empty() {
             let found: usize = files.iter().map(ImageFile::bands).sum();

@@ -5,21 +5,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use eosfed_common::colour::ClassColours;
-use eosfed_common::digest::Digest;
-use eosfed_common::files;
-use eosfed_common::head::HeadFile;
-use eosfed_data::{BaselineOffset, Complex, FileBand, FileScaling, OwnScalings, Reading, has_ending};
-use serde::{Deserialize, Serialize};
+use eosfed_data::{check_not_overwritten, has_ending, remove_left_unfinished};
+use serde::Serialize;
 use tch::Device;
 
 use super::options::{PredictOptions, PredictReport};
-use super::{EnsembleError, HeadModel, map_scene};
+use super::record::{self, Record, Warnings};
+use super::{EnsembleError, HeadModel, files, map_scene};
 
 /// Most scenes of one run.
 const MOST_SCENES: usize = 100_000;
-/// The file in the folder of the maps that says how they were made.
-const RECORD: &str = "predict.json";
 
 /// Scenes to be mapped.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +23,8 @@ pub struct Scenes {
     pub scenes: Vec<Vec<PathBuf>>,
     /// Files of the folder that are no GeoTIFFs.
     pub unused: Vec<PathBuf>,
+    /// The text file that names them, if it is one.
+    pub list: Option<PathBuf>,
 }
 
 impl Scenes {
@@ -68,7 +65,7 @@ impl Scenes {
         files.sort();
         let (scenes, unused): (Vec<_>, Vec<_>) =
             files.into_iter().partition(|file| has_ending(file, &["tif", "tiff"]));
-        Ok(Self { scenes: scenes.into_iter().map(|file| vec![file]).collect(), unused })
+        Ok(Self { scenes: scenes.into_iter().map(|file| vec![file]).collect(), unused, list: None })
     }
 
     fn of_list(list: &Path) -> std::io::Result<Self> {
@@ -76,7 +73,7 @@ impl Scenes {
         let folder = list.parent().unwrap_or_else(|| Path::new(""));
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         let files = |line: &str| line.split(',').map(|file| folder.join(file.trim())).collect();
-        Ok(Self { scenes: lines.map(files).collect(), unused: Vec::new() })
+        Ok(Self { scenes: lines.map(files).collect(), unused: Vec::new(), list: Some(list.to_owned()) })
     }
 }
 
@@ -91,11 +88,31 @@ pub struct ScenesReport {
     /// The maps that were made.
     pub maps: Vec<PredictReport>,
     /// Maps that were there and are newer than their scenes.
-    pub present: Vec<PathBuf>,
+    pub present: Vec<PresentMap>,
     /// Scenes that could not be mapped.
     pub failed: Vec<FailedScene>,
     /// Files of the folder that are no GeoTIFFs.
     pub unused: Vec<PathBuf>,
+}
+
+/// A map that was there.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct PresentMap {
+    /// The map.
+    pub output: PathBuf,
+    /// Reasons not to trust it, as the run said that made it.
+    pub warnings: Vec<String>,
+}
+
+/// What became of a scene.
+#[derive(Debug)]
+pub enum SceneEnd<'a> {
+    /// Its map was made.
+    Mapped(&'a PredictReport),
+    /// Its map was there.
+    Present(&'a PresentMap),
+    /// It could not be mapped.
+    Failed(&'a FailedScene),
 }
 
 /// A scene that could not be mapped.
@@ -105,89 +122,6 @@ pub struct FailedScene {
     pub scene: PathBuf,
     /// Why.
     pub error: String,
-}
-
-/// How the maps of a folder were made.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Record {
-    head: Digest,
-    bands: Vec<String>,
-    scale: f64,
-    offset: f64,
-    nodata: Option<f64>,
-    window: Option<usize>,
-    overlap: Option<usize>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    confidence: bool,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    file_bands: Vec<FileBand>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    complex: Option<Complex>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    file_scaling: Option<FileScaling>,
-    #[serde(default, skip_serializing_if = "OwnScalings::is_empty")]
-    band_scaling: OwnScalings,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    baseline_offset: Option<BaselineOffset>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    valid: Option<String>,
-    #[serde(default, skip_serializing_if = "ClassColours::is_empty")]
-    class_colours: ClassColours,
-}
-
-impl Record {
-    fn of(options: &PredictOptions, head: &HeadFile) -> Result<Self, EnsembleError> {
-        let path = options.head.join(HeadFile::WEIGHTS);
-        // No argument says properties of bands.
-        let Reading { bands, band_info: _, file_bands, complex, .. } = options.reading.clone();
-        let Reading { file_scaling, baseline_offset, valid, nodata, scale, offset, band_scaling, .. } =
-            options.reading.clone();
-        Ok(Self {
-            head: files::digest(&path).map_err(|error| EnsembleError::file(&path, error))?,
-            bands,
-            scale,
-            offset,
-            nodata,
-            window: options.window,
-            overlap: options.overlap,
-            confidence: options.confidence,
-            file_bands,
-            complex,
-            file_scaling,
-            band_scaling,
-            baseline_offset,
-            valid,
-            class_colours: head.class_colours.clone(),
-        })
-    }
-
-    /// Writes this into the folder, or compares it with what a run before has written: maps of two heads side by
-    /// side would look like maps of one.
-    fn keep(&self, folder: &Path) -> Result<(), EnsembleError> {
-        let path = folder.join(RECORD);
-        let refuse = |reason: String| Err(EnsembleError::file(&path, reason));
-        match fs::read(&path) {
-            Ok(bytes) => match serde_json::from_slice::<Self>(&bytes) {
-                Ok(before) if before == *self => Ok(()),
-                Ok(before) => refuse(format!(
-                    "the maps here were made with {}, and now it is {}; write to another folder",
-                    said(&before),
-                    said(self)
-                )),
-                Err(error) => refuse(format!("it must say how the maps here were made: {error}")),
-            },
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                fs::create_dir_all(folder).map_err(|error| EnsembleError::file(folder, error))?;
-                files::write_atomically(&path, said(self).as_bytes())
-                    .map_err(|error| EnsembleError::file(&path, error))
-            }
-            Err(error) => refuse(error.to_string()),
-        }
-    }
-}
-
-fn said(record: &Record) -> String {
-    serde_json::to_string(record).expect("a record is plain data")
 }
 
 /// Whether the map is there and newer than the files of its scene.
@@ -200,33 +134,62 @@ fn is_present(map: &Path, scene: &[PathBuf]) -> bool {
     }
 }
 
+/// The options of one of many scenes.
+fn of_scene(options: &PredictOptions, scene: Vec<PathBuf>) -> PredictOptions {
+    let output = options.output.join(map_name(&scene));
+    PredictOptions { images: vec![scene], output, ..options.clone() }
+}
+
+/// Checks that nothing of what is written replaces an input of any scene.
+fn check(options: &PredictOptions, found: &Scenes) -> Result<(), EnsembleError> {
+    let mut written = record::paths(&options.output).to_vec();
+    for scene in &found.scenes {
+        written.extend(files::written(&of_scene(options, scene.clone())));
+    }
+    let scenes = found.scenes.iter().flatten().chain(&found.list).cloned();
+    let read: Vec<PathBuf> = scenes.chain(files::of_head(options)).collect();
+    Ok(check_not_overwritten(&written, &read)?)
+}
+
 /// Maps scenes with one head into the folder `options.output`. Maps that are there are kept if they are newer than
 /// their scenes. A scene that cannot be mapped does not stop the others. `progress` gets the number of scenes done,
-/// and for the present scene the windows done and all.
+/// and for the present scene the windows done and all; `ended` what became of each scene as soon as that is known.
 ///
 /// # Errors
-/// If the head cannot be opened, or the folder has maps that were made in another way.
+/// If a file to be written is an input, the head cannot be opened, or the folder has maps that were made in another way.
 pub fn predict_scenes(
     options: &PredictOptions,
     found: Scenes,
     device: Device,
     progress: &mut dyn FnMut(usize, usize, usize),
+    ended: &mut dyn FnMut(SceneEnd<'_>),
 ) -> Result<ScenesReport, EnsembleError> {
     options.check()?;
+    check(options, &found)?;
     let head = HeadModel::open(&options.head, options.release.as_deref(), device)?;
-    Record::of(options, &head.file)?.keep(&options.output)?;
+    let folder = &options.output;
+    Record::of(options, &head.file)?.keep(folder)?;
+    remove_left_unfinished(folder).map_err(|error| EnsembleError::file(folder, error))?;
+    let mut warnings = Warnings::open(folder)?;
     let mut report = ScenesReport { unused: found.unused, ..ScenesReport::default() };
     for (at, scene) in found.scenes.into_iter().enumerate() {
-        let map = options.output.join(map_name(&scene));
-        if is_present(&map, &scene) {
+        let one = of_scene(options, scene);
+        if is_present(&one.output, &one.images[0]) {
+            let map = PresentMap { warnings: warnings.of(&one.output), output: one.output };
+            ended(SceneEnd::Present(&map));
             report.present.push(map);
             continue;
         }
-        let one = PredictOptions { images: vec![scene], output: map, ..options.clone() };
-        match map_scene(&head, &one, device, &mut |done, all| progress(at, done, all)) {
-            Ok(map) => report.maps.push(map),
+        let mut keep = |said: &[String]| warnings.add(&one.output, said);
+        match map_scene(&head, &one, device, &mut |done, all| progress(at, done, all), &mut keep) {
+            Ok(map) => {
+                ended(SceneEnd::Mapped(&map));
+                report.maps.push(map);
+            }
             Err(error) => {
-                report.failed.push(FailedScene { scene: one.images[0][0].clone(), error: error.to_string() });
+                let failed = FailedScene { scene: one.images[0][0].clone(), error: error.to_string() };
+                ended(SceneEnd::Failed(&failed));
+                report.failed.push(failed);
             }
         }
     }
