@@ -52,7 +52,9 @@ pub use error::DataError;
 pub use files::has_ending;
 pub use formats::{FormatLimits, Formats, formats};
 pub use gdal_file::{Content, GdalFormat, check_before_gdal};
-pub use georeference::{Agreement, Difference, GeoReference, Grid, TOLERANCE as GRID_TOLERANCE};
+pub use georeference::{
+    Agreement, Difference, GeoReference, Grid, TOLERANCE as GRID_TOLERANCE, unread_world_file,
+};
 pub use geotiff::{
     BaselineOffset, Complex, FileScaling, Format, GeoTiff, MAP_TILE, MapBand, MapKind, MapLayout, PutTile,
     WrittenFile, unwritable, write_geotiff, write_map, write_public,

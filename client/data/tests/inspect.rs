@@ -4,7 +4,10 @@
 
 use std::path::Path;
 
-use eosfed_data::{Dataset, Limits, Look, Raster, Summary, summarise, summarise_with, write_geotiff};
+use eosfed_data::{
+    Dataset, GeoReference, Limits, Look, Raster, Summary, read_raster, summarise, summarise_with,
+    write_geotiff,
+};
 
 const SIDE: usize = 32;
 
@@ -123,6 +126,50 @@ fn unused_files_are_listed_with_their_reasons() {
         assert!(reason(file).contains(word), "{file}: {}", reason(file));
     }
     assert_eq!(unused.len(), 6, "{unused:?}");
+}
+
+#[test]
+fn a_world_file_that_is_not_read_is_said_with_the_command() {
+    let folder = classes(2);
+    let path = folder.path();
+    assert_eq!(said(&summarise(&open(path)).unwrap(), "gdal_translate"), 0);
+    for file in ["a/001.tfw", "b/1.TFW"] {
+        std::fs::write(path.join(file), "10\n0\n0\n-10\n500005\n5299995\n").unwrap();
+    }
+    let summary = summarise(&open(path)).unwrap();
+    for word in [
+        "gdal_translate -a_srs EPSG:CODE",
+        "a/001.tif has no georeference of its own",
+        "001.tfw",
+        "1 more image likewise",
+    ] {
+        assert_eq!(said(&summary, word), 1, "{word}: {:?}", summary.warnings);
+    }
+    let listed = |word: &str| summary.unused.iter().filter(|file| file.reason.contains(word)).count();
+    assert_eq!(
+        (summary.unused.len(), listed("world file, which is not read")),
+        (2, 2),
+        "{:?}",
+        summary.unused
+    );
+    // An image with a georeference of its own does not need it.
+    let reference = GeoReference {
+        pixel_scale: vec![10.0, 10.0, 0.0],
+        tie_point: vec![0.0, 0.0, 0.0, 500_000.0, 5_300_000.0, 0.0],
+        keys: vec![1, 1, 0, 2, 1024, 0, 1, 1, 3072, 0, 1, 32632],
+        ..GeoReference::default()
+    };
+    for file in ["a/001.tif", "b/1.tif"] {
+        let raster = read_raster(&path.join(file), &Limits::default()).unwrap();
+        write_geotiff(&path.join(file), &Raster { reference: Some(reference.clone()), ..raster }).unwrap();
+    }
+    let summary = summarise(&open(path)).unwrap();
+    assert_eq!(said(&summary, "gdal_translate"), 0, "{:?}", summary.warnings);
+    assert!(
+        summary.unused.iter().all(|file| file.reason == "describes a file beside it"),
+        "{:?}",
+        summary.unused
+    );
 }
 
 #[test]

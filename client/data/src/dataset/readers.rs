@@ -10,7 +10,7 @@ use super::grids::Header;
 use crate::error::DataError;
 use crate::gdal_file::FileKind;
 use crate::georeference::GeoReference;
-use crate::geotiff::{BandName, BaselineOffset, Numbers, Role};
+use crate::geotiff::{BandName, BaselineOffset, Numbers, Role, hide};
 use crate::image_file::ImageFile;
 use crate::raster::{Limits, Raster};
 use crate::read::{read_labels, read_raster};
@@ -167,6 +167,7 @@ impl WindowReader {
         match &mut self.0 {
             Pixels::Windows(file) => file.choose(bands),
             Pixels::Whole(raster) => {
+                hide_transparent(raster, bands);
                 raster.data = bands.iter().flat_map(|band| raster.band(*band).to_vec()).collect();
                 raster.bands = bands.len();
             }
@@ -202,6 +203,17 @@ impl WindowReader {
             Pixels::Whole(raster) => raster.data.len() * 4,
         }
     }
+}
+
+/// Makes missing what the alpha band of a PNG hides, if that is none of the chosen bands. The second of two bands and
+/// the fourth of four are alpha there, and no other format that is decoded as a whole has as many.
+fn hide_transparent(raster: &mut Raster, chosen: &[usize]) {
+    let alpha = raster.bands.saturating_sub(1);
+    if !matches!(raster.bands, 2 | 4) || chosen.contains(&alpha) {
+        return;
+    }
+    let opaque = raster.band(alpha).to_vec();
+    raster.data.chunks_exact_mut(opaque.len().max(1)).for_each(|band| hide(band, &opaque));
 }
 
 /// The opened files of a scene.

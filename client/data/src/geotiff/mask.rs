@@ -13,6 +13,8 @@ const MOST_DIRECTORIES: usize = 10_000;
 /// The bits of NewSubfileType that say that a directory is smaller than the image, and that it is a mask.
 const REDUCED: u64 = 1;
 const MASK: u64 = 4;
+/// What ExtraSamples says of an alpha band.
+const ALPHA: [u64; 2] = [1, 2];
 /// Keeps the pixels and drops the mask. To keep the mask, `gdalwarp` writes it into the pixels.
 const DROP_MASK: &str = "-mask none";
 
@@ -63,6 +65,14 @@ pub(super) fn find_mask(
         }
     }
     Ok(found)
+}
+
+/// The band of the first directory that says how opaque pixels are: tag 338 (ExtraSamples) calls it associated (1) or
+/// unassociated (2) alpha. GDAL takes the first such band for the mask of the others.
+pub(super) fn alpha_band(file: &Directories<'_>, first: &Directory, bands: usize) -> Option<usize> {
+    let extra = file.numbers(first, Tag::ExtraSamples).ok().flatten().unwrap_or_default();
+    let at = extra.iter().position(|kind| ALPHA.contains(kind))?;
+    (bands + at).checked_sub(extra.len())
 }
 
 /// Makes missing what a mask hides: the values at its zeros.

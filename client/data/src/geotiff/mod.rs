@@ -43,7 +43,6 @@ pub(crate) use formats::GREY;
 pub(crate) use formats::tiff_formats;
 pub use map::{WrittenFile, unwritable, write_map, write_public};
 pub use map_layout::{MAP_TILE, MapBand, MapKind, MapLayout, PutTile};
-#[cfg(feature = "gdal")]
 pub(crate) use mask::hide;
 pub(crate) use metadata::Baseline;
 pub(crate) use metadata::parse as parse_xml;

@@ -12,7 +12,7 @@ use super::complex::Complex;
 use super::decode::Layout;
 use super::directory::{Directories, Directory};
 use super::formats::Codec;
-use super::mask::{check_nodata, find_mask, hide};
+use super::mask::{alpha_band, check_nodata, find_mask, hide};
 use super::metadata::{Baseline, Metadata, check_beside};
 use super::numbers::Numbers;
 use super::pixels::{Pixels, Window};
@@ -32,6 +32,11 @@ pub struct GeoTiff {
     pixels: Pixels,
     /// Pixels where this is 0 have no data.
     mask: Option<Pixels>,
+    /// The band that says how opaque pixels are.
+    alpha: Option<usize>,
+    /// Whether that band is read beside the chosen ones, after them, since it is none of them: pixels where it is 0 have
+    /// no data.
+    hides: bool,
     reference: Option<GeoReference>,
     /// What is applied to each band; nothing if it is empty.
     scaling: Vec<Scaling>,
@@ -110,6 +115,7 @@ impl GeoTiff {
         }
         let reference = reference(&file, &directory);
         let bands = layout.accepted.samples;
+        let alpha = alpha_band(&file, &directory, bands);
         let metadata = Metadata::read(&file, &directory, bands, path).map_err(refuse)?;
         let scaling = numbers.scaling_of_file(&metadata, bands, path)?;
         let complex = layout.accepted.complex;
@@ -128,7 +134,8 @@ impl GeoTiff {
         // An amplitude of 0 has no decibels, and 0 dB is a number.
         let nodata = numbers.nodata.filter(|_| complex != Some(Complex::Decibels));
         let numbers = Numbers { nodata, ..numbers };
-        Ok(Self { source, pixels, mask, reference, scaling, baseline, names: metadata.names, numbers })
+        let names = metadata.names;
+        Ok(Self { source, pixels, mask, alpha, hides: false, reference, scaling, baseline, names, numbers })
     }
 
     /// Width in pixels.
@@ -146,7 +153,8 @@ impl GeoTiff {
     /// Number of bands that are read.
     #[must_use]
     pub fn bands(&self) -> usize {
-        self.pixels.chosen.as_ref().map_or(self.pixels.layout.accepted.samples, Vec::len)
+        let read = self.pixels.chosen.as_ref().map_or(self.pixels.layout.accepted.samples, Vec::len);
+        read - usize::from(self.hides)
     }
 
     /// What it says of each of its bands; empty if it says nothing of any.
@@ -163,7 +171,9 @@ impl GeoTiff {
         if !self.scaling.is_empty() {
             self.scaling = bands.iter().map(|band| self.scaling[*band]).collect();
         }
-        self.pixels.chosen = Some(bands.to_vec());
+        let alpha = self.alpha.filter(|alpha| !bands.contains(alpha));
+        self.hides = alpha.is_some();
+        self.pixels.chosen = Some(bands.iter().copied().chain(alpha).collect());
     }
 
     /// The georeference, if the file has one.
@@ -189,7 +199,7 @@ impl GeoTiff {
         let whole = !kind.is_float() && !kind.is_complex() && !matches!(codec, Codec::Lerc);
         let stated = self.pixels.stated_nodata.is_some() || self.numbers.nodata.is_some();
         let marked = nodata.is_some() || stated;
-        whole && !marked && self.mask.is_none()
+        whole && !marked && self.mask.is_none() && !self.hides
     }
 
     /// Whether it says of pixels that they have no data.
@@ -212,7 +222,7 @@ impl GeoTiff {
     }
 
     /// The values inside a window, in the order band, row, column. Pixels outside the file, pixels
-    /// with its value of missing data and pixels that its mask hides are NaN.
+    /// with its value of missing data and pixels that its mask, or an alpha band that was not chosen, hides are NaN.
     ///
     /// # Errors
     /// If the file is damaged there.
@@ -225,6 +235,10 @@ impl GeoTiff {
     ) -> Result<Vec<f32>, DataError> {
         let window = Window { left, top, width, height };
         let mut data = self.pixels.window(&self.source, window)?;
+        if self.hides {
+            let alpha = data.split_off(data.len() - width * height);
+            data.chunks_exact_mut(alpha.len().max(1)).for_each(|band| hide(band, &alpha));
+        }
         if let Some(mask) = &mut self.mask {
             let mask = mask.window(&self.source, window)?;
             for band in data.chunks_exact_mut(mask.len().max(1)) {

@@ -14,6 +14,10 @@ use crate::dataset::Dataset;
 use crate::error::DataError;
 use crate::files::{are_polygons, each_below, is_image};
 use crate::gdal_file::has_known_ending;
+use crate::georeference::{is_world_file, unread_world_file};
+use crate::geotiff::{Numbers, Role};
+use crate::image_file::ImageFile;
+use crate::raster::Limits;
 
 /// Most files that are listed.
 const LISTED: usize = 100_000;
@@ -24,7 +28,7 @@ const NO_FOLDER: &str = "a folder that `layout` does not name";
 /// The same, where the counting has ended.
 const NOT_COUNTED: &str = "a folder that `layout` does not name, with more files than were counted";
 /// Endings of files that describe an image beside it, or belong to a Shapefile.
-const BESIDE: [&str; 11] = ["xml", "tfw", "tifw", "wld", "pgw", "jgw", "prj", "ovr", "shx", "dbf", "cpg"];
+const BESIDE: [&str; 6] = ["xml", "prj", "ovr", "shx", "dbf", "cpg"];
 
 /// A file that belongs to no sample.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -55,7 +59,10 @@ pub(super) fn of(dataset: &Dataset) -> Result<Vec<UnusedFile>, DataError> {
     for root in &roots {
         each_below(root, &mut seen, &mut |file| {
             if !used.contains(file) {
-                let reason = reason(file, root, &config.layout, &config.classes);
+                let reason = match is_world_file(file) {
+                    true => reason_of_world_file(file, &used),
+                    false => reason(file, root, &config.layout, &config.classes),
+                };
                 let name = file.strip_prefix(base).unwrap_or(file);
                 found.push(unused(name, reason, None));
             }
@@ -178,6 +185,39 @@ fn places(base: &Path, layout: &Layout) -> (Vec<PathBuf>, Vec<PathBuf>) {
         Layout::Table { file, root, .. } => (vec![base.join(root)], vec![base.join(file)]),
         Layout::Scenes { .. } => (vec![base.to_owned()], Vec::new()),
     }
+}
+
+const UNREAD: &str =
+    "a world file, which is not read, and the image beside it has no georeference of its own";
+
+fn reason_of_world_file(file: &Path, used: &HashSet<PathBuf>) -> &'static str {
+    if image_of(file, used).is_some() { UNREAD } else { "describes a file beside it" }
+}
+
+/// The image in use that a world file is of, if that has no georeference of its own.
+fn image_of(world: &Path, used: &HashSet<PathBuf>) -> Option<PathBuf> {
+    let endings = ["tif", "tiff", "TIF", "TIFF", "png", "PNG", "jpg", "jpeg", "JPG", "JPEG"];
+    let image =
+        endings.map(|ending| world.with_extension(ending)).into_iter().find(|file| used.contains(file))?;
+    let opened = ImageFile::with_windows(Role::Image, &image, &Limits::default(), Numbers::STORED);
+    let placed = matches!(&opened, Ok(Some(file)) if file.reference().is_some());
+    (!placed).then_some(image)
+}
+
+/// A warning where images have world files that are not read, with the first of them.
+pub(super) fn world_files(dataset: &Dataset, unused: &[UnusedFile]) -> Option<String> {
+    let base = dataset.path().parent().unwrap_or_else(|| Path::new("."));
+    let mut worlds = unused.iter().filter(|file| file.reason == UNREAD);
+    let mut used = HashSet::new();
+    dataset.all_files(&mut |file| {
+        used.insert(file.to_owned());
+    });
+    let first = image_of(&base.join(&worlds.next()?.file), &used)?;
+    let more = match worlds.count() {
+        0 => String::new(),
+        others => format!(" ({} likewise)", counted(others, "more image")),
+    };
+    Some(format!("{}{more}", unread_world_file(&first)?))
 }
 
 fn reason<'a>(file: &Path, root: &Path, layout: &'a Layout, classes: &[String]) -> &'a str {
