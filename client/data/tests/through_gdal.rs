@@ -9,7 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use eosfed_data::{Dataset, ImageFile, Limits, Raster, Reading, Split, formats, read_labels, read_raster};
-use gdal::raster::ColorInterpretation;
+use gdal::DriverManager;
+use gdal::raster::{Buffer, ColorInterpretation};
 use gdal_made::{CORNER, Made, SIZE, Settings, copy, image, utm};
 
 /// Whether the library reads this kind; a line says so where it does not.
@@ -88,6 +89,61 @@ fn jpeg_2000_without_loss_is_the_geotiff_that_it_was_made_of() {
         let grids = [&own, &gdals].map(Raster::grid);
         assert!(grids[0].compared(&grids[1]).is_ok(), "{made:?}");
         fs::remove_file(&jp2).unwrap();
+    }
+}
+
+/// A SAFE product is folders of JPEG 2000 files, of several sizes of pixels, whose names say tile, date and band. A pattern
+/// reads those of each size, and the product's name says its processing baseline.
+#[test]
+fn products_of_sentinel_2_are_read_by_a_pattern() {
+    if !reads("JP2OpenJPEG") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let product =
+        |baseline: &str| format!("S2A_MSIL2A_20220203T101231_{baseline}_R022_T32UQD_20220203T130000.SAFE");
+    let safe = folder.path().join(product("N0400"));
+    let images = safe.join("GRANULE/L2A_T32UQD_A034/IMG_DATA");
+    for (name, side, pixel, number) in [
+        ("R10m/T32UQD_20220203T101231_B02_10m", 32, 10.0, 1200),
+        ("R10m/T32UQD_20220203T101231_B04_10m", 32, 10.0, 1400),
+        ("R10m/T32UQD_20220203T101231_TCI_10m", 32, 10.0, 90),
+        ("R20m/T32UQD_20220203T101231_B11_20m", 16, 20.0, 2100),
+    ] {
+        square(&images.join(format!("{name}.jp2")), side, pixel, number);
+    }
+    square(&folder.path().join("masks/T32UQD_20220203T101231.tif"), 32, 10.0, 1);
+    let head = "task = \"segmentation\"\nclasses = [\"land\", \"water\"]\nmask_values = [0, 1]\nbands = [\"B02\", \"B04\", \"B11\"]\n\
+                scale = 0.0001\nbaseline_offset = \"remove\"\nmax_corrupt_share = 0.0\n[split]\nvalidation = 0.0\n";
+    let data = "{product}.SAFE/GRANULE/{granule}/IMG_DATA";
+    let layout = format!(
+        "[layout]\nkind = \"pattern\"\nmasks = \"masks/{{tile}}_{{date}}.tif\"\nimages = [\n  \
+         \"{data}/R10m/{{tile}}_{{date}}_{{band}}_10m.jp2\",\n  \"{data}/R20m/{{tile}}_{{date}}_{{band}}_20m.jp2\",\n]\n"
+    );
+    fs::write(folder.path().join("dataset.toml"), format!("{head}{layout}")).unwrap();
+    let dataset = Dataset::open(folder.path(), &Limits::default()).unwrap();
+    let loaded = dataset.load(Split::Train, &dataset.config().bands).unwrap();
+    let [sample] = &loaded.samples[..] else { panic!("{:?}", loaded.samples.len()) };
+    assert_eq!(sample.image.len(), 3 * 32 * 32);
+    let bands: Vec<_> = sample.image.chunks(32 * 32).map(|band| (band[0] * 10_000.0).round()).collect();
+    assert_eq!(bands, [200.0, 400.0, 1100.0], "1000 less each, and the coarse band on the fine grid");
+}
+
+/// A square of one number, with a georeference. JPEG 2000 is written without loss.
+fn square(path: &Path, side: usize, pixel: f64, number: u16) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let tiff = path.with_extension("tif");
+    let driver = DriverManager::get_driver_by_name("GTiff").unwrap();
+    let mut made = driver.create_with_band_type::<u16, _>(&tiff, side, side, 1).unwrap();
+    made.set_geo_transform(&[CORNER[0], pixel, 0.0, CORNER[1], 0.0, -pixel]).unwrap();
+    made.set_spatial_ref(&utm()).unwrap();
+    let mut pixels = Buffer::new((side, side), vec![number; side * side]);
+    made.rasterband(1).unwrap().write((0, 0), (side, side), &mut pixels).unwrap();
+    made.close().unwrap();
+    if path != tiff {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        copy(&tiff, "JP2OpenJPEG", name, &["REVERSIBLE=YES", "QUALITY=100"]);
+        fs::remove_file(tiff).unwrap();
     }
 }
 
