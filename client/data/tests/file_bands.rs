@@ -199,7 +199,7 @@ fn what_cannot_be_taken_is_refused_with_what_there_is() {
     let dataset =
         case.open("[\"red\"]", "[]", "kind = \"folders\"\nroot = \".\"", &Limits::default()).unwrap();
     let said = dataset.load(Split::Train, &["red".to_owned()]).unwrap_err().to_string();
-    assert!(said.contains("declares 1 bands, found `242`") && said.contains("`file_bands`"), "{said}");
+    assert!(said.contains("declares 1 band, found `242`") && said.contains("`file_bands`"), "{said}");
 }
 
 #[test]

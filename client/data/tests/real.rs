@@ -20,11 +20,12 @@ fn folder(test: &str) -> Option<PathBuf> {
 }
 
 /// Opens a data set whose files lie in a folder of another one. `ROOT` in the text stands for it.
-fn open(root: &Path, text: &str) -> Dataset {
+fn open(root: &Path, text: &str) -> (tempfile::TempDir, Dataset) {
     let folder = tempfile::tempdir().unwrap();
     let text = text.replace("ROOT", &root.display().to_string());
     std::fs::write(folder.path().join("dataset.toml"), text).unwrap();
-    Dataset::open(folder.path(), &Limits::default()).unwrap()
+    let dataset = Dataset::open(folder.path(), &Limits::default()).unwrap();
+    (folder, dataset)
 }
 
 fn look(dataset: &Dataset) -> Summary {
@@ -42,14 +43,14 @@ const EUROSAT: &str = "classes = [\"AnnualCrop\", \"Forest\", \"HerbaceousVegeta
 fn eurosat_has_a_folder_for_each_class() {
     let Some(data) = folder("eurosat_has_a_folder_for_each_class") else { return };
     let text = format!("task = \"classification\"\nsensor = \"rgb\"\n{EUROSAT}");
-    let rgb = open(&data.join("eurosat-rgb"), &text);
+    let (_folder, rgb) = open(&data.join("eurosat-rgb"), &text);
     assert_eq!(samples(&rgb), 2100);
     assert_eq!(look(&rgb).unreadable, []);
     let bands = "[\"B01\", \"B02\", \"B03\", \"B04\", \"B05\", \"B06\", \"B07\", \"B08\", \"B09\", \"B10\", \"B11\", \"B12\", \"B8A\"]";
     let text = format!(
         "task = \"classification\"\nbands = {bands}\nscale = 0.0001\n{EUROSAT}index = \"index.csv\"\n"
     );
-    let all = open(&data.join("eurosat-ms"), &text);
+    let (_folder, all) = open(&data.join("eurosat-ms"), &text);
     assert_eq!((samples(&all), all.is_empty(Split::Validation)), (198, false));
     let summary = look(&all);
     assert_eq!((summary.sizes, summary.unused.len()), ([[64, 64]; 2], 0), "{:?}", summary.warnings);
@@ -72,8 +73,8 @@ fn bigearthnet_has_tables_and_masks() {
         )
     };
     let shares: Vec<String> = (0..19).map(|at| format!("frac_{at:02}")).collect();
-    let by_share = open(&root, &table(&format!("targets = {shares:?}\nthreshold = 0.01")));
-    let by_name = open(&root, &table("target = \"labels_ge_1pct\""));
+    let (_folder, by_share) = open(&root, &table(&format!("targets = {shares:?}\nthreshold = 0.01")));
+    let (_folder, by_name) = open(&root, &table("target = \"labels_ge_1pct\""));
     assert_eq!((samples(&by_share), samples(&by_name)), (84, 84));
     for part in [Split::Train, Split::Validation] {
         let load = |dataset: &Dataset| dataset.load(part, &["B02".to_owned()]).unwrap().samples;
@@ -86,7 +87,7 @@ fn bigearthnet_has_tables_and_masks() {
         "task = \"segmentation\"\n{LAND}classes = {names:?}\n[layout]\nkind = \"pattern\"\nroot = \"ROOT\"\nimages = \
          [\"s2/{{patch}}.tif\", \"s1/{{patch}}.tif\"]\nmasks = \"mask19/{{patch}}.tif\"\n"
     );
-    let masks = open(&root, &text);
+    let (_folder, masks) = open(&root, &text);
     assert_eq!(samples(&masks), 84);
     assert_eq!(look(&masks).unreadable, []);
 }
@@ -101,7 +102,7 @@ fn biomassters_has_months_of_chips_and_one_target_of_each() {
          \"ROOT\"\nimages = [\"s2/{{chip}}_{{month}}.tif\", \"s1/{{chip}}_{{month}}.tif\"]\nmasks = \
          \"agbm/{{chip}}.tif\"\ngroup = \"chip\"\n[split]\nvalidation = 0.4\n"
     );
-    let dataset = open(&data.join("biomassters"), &text);
+    let (_folder, dataset) = open(&data.join("biomassters"), &text);
     assert_eq!(samples(&dataset), 7);
     let summary = look(&dataset);
     // One of the two orbits of Sentinel-1 is missing there.
@@ -119,7 +120,7 @@ fn aerial_pictures_have_masks_of_indices() {
     let text = "task = \"segmentation\"\nsensor = \"rgb\"\nclasses = [\"building\", \"land\", \"road\", \"vegetation\", \
                 \"water\"]\nmask_values = [0, 1, 2, 3, 4]\n[layout]\nkind = \"pattern\"\nroot = \"ROOT\"\nimages = \
                 \"images/{n}.jpg\"\nmasks = \"masks/{n}.png\"\n";
-    let dataset = open(&data.join("dubai-aerial-seg"), text);
+    let (_folder, dataset) = open(&data.join("dubai-aerial-seg"), text);
     assert_eq!(samples(&dataset), 36);
     let summary = look(&dataset);
     let unused: Vec<&str> = summary.unused.iter().map(|unused| unused.reason.as_str()).collect();

@@ -148,7 +148,7 @@ mod tests {
         let wrong = found(Scaling { scale: 1e-4, offset: -0.1 }, db);
         assert_eq!(wrong.iter().map(|finding| finding.rule).collect::<Vec<_>>(), [Rule::Scale; 2]);
         for part in
-            ["`VV`", "mean of -10.", "`scale = 0.0001`", "band_scaling = { VV = { scale = 1, offset = 0 } }"]
+            ["`VV`", "mean of -9.9", "`scale = 0.0001`", "band_scaling = { VV = { scale = 1, offset = 0 } }"]
         {
             assert!(wrong[0].message.contains(part), "{part}: {}", wrong[0]);
         }

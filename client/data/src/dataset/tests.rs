@@ -117,7 +117,7 @@ fn missing_bands_and_bad_masks_are_named() {
     write_geotiff(&folder.path().join("mask.tif"), &raster(160, 160, 1, |_, _, _| 2.0)).unwrap();
     assert!(open().contains("found `2`"), "{}", open());
     let (_folder, dataset) = scene(&SCENE.replace("[\"red\", \"nir\"]", "[\"red\"]"));
-    assert!(dataset.err().unwrap().to_string().contains("declares 1 bands, found `2`"));
+    assert!(dataset.err().unwrap().to_string().contains("declares 1 band, found `2`"));
 }
 
 fn folders(corrupt: usize) -> (tempfile::TempDir, Dataset) {
@@ -160,13 +160,17 @@ fn the_share_of_damaged_files_is_of_all_parts_together_and_each_file_counts_once
     let (folder, _) = folders(5);
     let path = folder.path().join("dataset.toml");
     let text = fs::read_to_string(&path).unwrap();
-    fs::write(&path, text.replace("validation = 0.0", "validation = 0.5\nseed = 3")).unwrap();
     let bands = ["B02".to_owned()];
     let open = || Arc::new(Dataset::open(&path, &Limits::default()).unwrap());
-    let dataset = open();
-    let train = dataset.load(Split::Train, &bands).unwrap().skipped.len();
     // 5 of 40 are more than a tenth, and those of one part alone are not.
-    assert!((1..5).contains(&train), "{train}");
+    let divided = (0..20).find_map(|seed| {
+        fs::write(&path, text.replace("validation = 0.0", &format!("validation = 0.5\nseed = {seed}")))
+            .unwrap();
+        let dataset = open();
+        let train = dataset.load(Split::Train, &bands).map_or(0, |loaded| loaded.skipped.len());
+        (1..5).contains(&train).then_some((dataset, train))
+    });
+    let (dataset, train) = divided.unwrap();
     assert_eq!(dataset.load(Split::Train, &bands).unwrap().skipped.len(), train, "read again");
     let said = dataset.load(Split::Validation, &bands).unwrap_err().to_string();
     assert!(said.starts_with("5 of 40 files cannot be read"), "{said}");
