@@ -92,10 +92,10 @@ fn jpeg_2000_without_loss_is_the_geotiff_that_it_was_made_of() {
     }
 }
 
-/// A SAFE product is folders of JPEG 2000 files, of several sizes of pixels, whose names say tile, date and band. A pattern
-/// reads those of each size, and the product's name says its processing baseline.
+/// A SAFE product is folders of JPEG 2000 files, of several sizes of pixels, whose names say tile, date and band. Patterns
+/// stack them, and the product's name says its processing baseline.
 #[test]
-fn products_of_sentinel_2_are_read_by_a_pattern() {
+fn products_of_sentinel_2_are_read_by_patterns() {
     if !reads("JP2OpenJPEG") {
         return;
     }
@@ -116,9 +116,10 @@ fn products_of_sentinel_2_are_read_by_a_pattern() {
     let head = "task = \"segmentation\"\nclasses = [\"land\", \"water\"]\nmask_values = [0, 1]\nbands = [\"B02\", \"B04\", \"B11\"]\n\
                 scale = 0.0001\nbaseline_offset = \"remove\"\nmax_corrupt_share = 0.0\n[split]\nvalidation = 0.0\n";
     let data = "{product}.SAFE/GRANULE/{granule}/IMG_DATA";
+    let images = ["R10m/{tile}_{date}_B02_10m", "R10m/{tile}_{date}_B04_10m", "R20m/{tile}_{date}_B11_20m"]
+        .map(|file| format!("{data}/{file}.jp2"));
     let layout = format!(
-        "[layout]\nkind = \"pattern\"\nmasks = \"masks/{{tile}}_{{date}}.tif\"\nimages = [\n  \
-         \"{data}/R10m/{{tile}}_{{date}}_{{band}}_10m.jp2\",\n  \"{data}/R20m/{{tile}}_{{date}}_{{band}}_20m.jp2\",\n]\n"
+        "[layout]\nkind = \"pattern\"\nmasks = \"masks/{{tile}}_{{date}}.tif\"\nimages = {images:?}\n"
     );
     fs::write(folder.path().join("dataset.toml"), format!("{head}{layout}")).unwrap();
     let dataset = Dataset::open(folder.path(), &Limits::default()).unwrap();
