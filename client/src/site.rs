@@ -183,8 +183,11 @@ impl Site {
     pub fn is_joined(&self) -> Result<bool, SiteError> {
         match IdentityFiles(&self.0).exist() {
             Ok(there) => Ok(there),
-            // Whose it is says more than that it may not be read.
-            Err(error) => check_owner(&self.0).map_err(SiteError::from).and(Err(error.into())),
+            Err(error) => {
+                // Whose it is says more than that it may not be read.
+                check_owner(&self.0)?;
+                Err(error.into())
+            }
         }
     }
 

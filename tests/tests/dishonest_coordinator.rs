@@ -85,8 +85,9 @@ fn an_approval_covers_its_rounds_and_no_changed_terms() {
         let end = liar.next_end();
         let how = if waiting.is_some() { "withdrawn" } else { "submitted" };
         assert_eq!((end["lie"].as_str(), end["end"].as_str()), (Some(lie), Some(how)), "{end}");
-        let accepted = end["seen"]["fields"].to_string().contains("AcceptRequest");
-        let sent = end["heartbeats"] != 0 || end["uploaded"] != 0;
+        let seen = end["seen"]["fields"].to_string();
+        let accepted = seen.contains("AcceptRequest");
+        let sent = end["heartbeats"] != 0 || end["uploaded"] != 0 || seen.contains("SubmitUpdateRequest");
         assert_eq!((accepted, sent), (waiting.is_none(), waiting.is_none()), "{end}");
     }
     assert!(daemon.terminate().success());

@@ -260,7 +260,7 @@ mod tests {
         for same_product in [&[&ALL, &FOREST, &CROPS, &SEA][..], &[&BRIGHT, &DULL][..]] {
             for here in same_product {
                 for there in same_product {
-                    for choice in CHOICES.into_iter().chain([3..4]) {
+                    for choice in CHOICES.into_iter().chain(std::iter::once(3..4)) {
                         let of = |data: &[Numbers]| reflectance(&data[choice.clone()], 0.0);
                         assert_eq!(rules(&of(*here), &of(*there)), [], "{here:?} {there:?}");
                     }

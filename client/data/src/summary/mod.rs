@@ -40,7 +40,7 @@ pub struct Summary {
     pub classes: BTreeMap<String, BTreeMap<String, u64>>,
     /// For each value of masks that `mask_values` does not list: its pixels, which have no label. Other values than whole numbers,
     /// and what are too many, are `others`.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unlisted_mask_values: BTreeMap<String, u64>,
     /// The target over the training part (regression).
     pub target: Option<TargetStatistics>,
