@@ -271,6 +271,10 @@ mod tests {
         let sand =
             [("B02", 0.16, 0.03, 0.12, 0.2), ("B03", 0.25, 0.04, 0.2, 0.3), ("B04", 0.35, 0.05, 0.3, 0.4)];
         assert_eq!(rules(&reflectance(&sand, 0.0), &reflectance(&DULL[..3], 0.0)), []);
+        // One band brighter and one darker is other land, and no constant.
+        let one = [("B02", 0.25, 0.03, 0.2, 0.3), ("B03", 0.2, 0.03, 0.1, 0.3)];
+        let other = [("B02", 0.2, 0.03, 0.1, 0.3), ("B03", 0.25, 0.03, 0.19, 0.3)];
+        assert_eq!(rules(&reflectance(&one, 0.0), &reflectance(&other, 0.0)), []);
     }
 
     #[test]
