@@ -227,6 +227,15 @@ fn moments_and_numbers_of_classes_are_of_judged_pixels() {
     let named: Vec<u64> = summary.classes["train"].values().copied().collect();
     assert_eq!((named, summary.halo), (counts.to_vec(), Some(4)));
     assert_eq!(source(&dataset, Split::Train, None).facts().labels, counts);
+    // Edges that are not judged are no pixels of masks without a label, which would be warned of beside one class of two.
+    write(&folder.path().join("m.tif"), size, 0, |_, _| 0.0);
+    let path = folder.path().join("dataset.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    let text = text.replace("[\"a\", \"b\", \"c\"]", "[\"a\", \"b\"]").replace("nodata = 5\n", "");
+    fs::write(&path, text).unwrap();
+    let warnings = summarise(&open(folder.path()).unwrap()).unwrap().warnings;
+    assert!(!warnings.iter().any(|warning| warning.contains("`mask_values")), "{warnings:?}");
+    scene(folder.path(), size);
     describe(folder.path(), "tile = 16", "validation = 0.3\nseed = 2");
     let plain = serde_json::to_value(summarise(&open(folder.path()).unwrap()).unwrap()).unwrap();
     assert!(plain.get("halo").is_none(), "{plain}");
