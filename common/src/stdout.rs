@@ -11,6 +11,9 @@ use crate::causes::with_causes;
 /// reports for a program that the signal has ended.
 pub const CLOSED_PIPE: i32 = 141;
 
+/// Columns of a table for a file or another program, which a line may not exceed; what reads rows line by line takes JSON.
+pub const PIPED_COLUMNS: u16 = 160;
+
 /// Prints a line to standard output. Takes the arguments of `println!`.
 #[macro_export]
 macro_rules! outln {

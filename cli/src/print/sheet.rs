@@ -4,11 +4,10 @@ use std::fmt::{self, Write as _};
 
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use console::{Term, measure_text_width};
+use eosfed_common::stdout::PIPED_COLUMNS;
 
 /// Longest word that a column is kept wide enough for; longer ones, such as digests, may be broken.
 const LONGEST: usize = 26;
-/// Columns of a table for a file or another program; what reads it line by line takes JSON.
-const PIPED: usize = 160;
 /// Columns that a cell takes beside its text.
 const PADDING: usize = 2;
 
@@ -84,7 +83,7 @@ impl fmt::Display for Sheet {
         let terminal = Term::stdout();
         match terminal.size_checked().filter(|_| terminal.is_term()) {
             Some((_, columns)) => f.write_str(&self.within(columns.into())),
-            None => f.write_str(&self.within(PIPED)),
+            None => f.write_str(&self.within(PIPED_COLUMNS.into())),
         }
     }
 }
@@ -123,7 +122,7 @@ mod tests {
         sheet.add_row(["west".to_owned(), "a word ".repeat(60)]);
         // Standard output of a test is no terminal.
         let text = sheet.to_string();
-        assert!(text.lines().all(|line| measure_text_width(line) <= PIPED), "{text}");
+        assert!(text.lines().all(|line| measure_text_width(line) <= usize::from(PIPED_COLUMNS)), "{text}");
         assert_eq!(text.matches("word").count(), 60, "{text}");
     }
 

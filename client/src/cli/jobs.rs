@@ -12,12 +12,10 @@ use eosfed_common::clock::{Clock as _, SystemClock, Timestamp, moment};
 use eosfed_common::counted::counted;
 use eosfed_common::ids::DataSetName;
 use eosfed_common::outln;
+use eosfed_common::stdout::PIPED_COLUMNS;
 use strum::VariantNames as _;
 
 use super::shared::{Output, site};
-
-/// Columns of a table for a file or another program; what reads it line by line takes JSON.
-const PIPED: u16 = 160;
 
 /// List the jobs that have asked for work here: those that wait for an approval first, then the others by what
 /// was decided last. Reads the state folder only.
@@ -98,7 +96,7 @@ fn table(jobs: &[ClientJob]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
     if !table.is_tty() {
-        table.set_width(PIPED);
+        table.set_width(PIPED_COLUMNS);
     }
     // Of a site with one data set there is nothing to tell.
     let named = jobs.iter().any(|job| job.data_set.is_some());
