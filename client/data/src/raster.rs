@@ -6,6 +6,13 @@ use std::path::Path;
 use crate::error::DataError;
 use crate::georeference::{GeoReference, Grid};
 
+/// A value that is a whole number which 32-bit floats hold exactly.
+pub(crate) fn whole_number(value: f32) -> Option<i64> {
+    /// Up to here they hold all of them.
+    const EXACT: f32 = 16_777_216.0;
+    (value.fract() == 0.0 && value.abs() <= EXACT).then_some(value as i64)
+}
+
 /// The largest file that is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {

@@ -1,5 +1,7 @@
 //! When a pixel counts, in words: `SCL in [4, 5, 6, 7, 11]`, `QA_PIXEL bits 3-4 == 0 and CLP < 40`.
 
+use crate::raster::whole_number;
+
 /// Most conditions of a rule.
 const MOST: usize = 32;
 
@@ -63,9 +65,12 @@ impl Condition {
         }
         let value = match self.bits {
             None => f64::from(value),
-            // Larger numbers are not exact in 32-bit floats.
-            Some(_) if value < 0.0 || value.fract() != 0.0 || value > 16_777_216.0 => return false,
-            Some([low, high]) => f64::from((value as u32 >> low) & ((2 << (high - low)) - 1)),
+            Some([low, high]) => {
+                let Some(value) = whole_number(value).and_then(|whole| u32::try_from(whole).ok()) else {
+                    return false;
+                };
+                f64::from((value >> low) & ((2 << (high - low)) - 1))
+            }
         };
         match &self.test {
             Test::In(list) => list.contains(&value),

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::raster::whole_number;
 use crate::sample::IGNORE;
 
 /// Most values that are told apart; the rest counts together.
 const MOST: usize = 256;
-/// Whole numbers up to here are exact in 32-bit floats.
-const EXACT: f32 = 16_777_216.0;
 
 /// The pixels of each value that is not listed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,8 +20,7 @@ impl Unlisted {
     /// Adds a pixel. Those without data, and the usual number of no label, say nothing.
     pub(super) fn add(&mut self, value: f32) {
         if value.is_finite() && value != f32::from(IGNORE) {
-            let whole = value.fract() == 0.0 && value.abs() <= EXACT;
-            self.put(whole.then_some(value as i64), 1);
+            self.put(whole_number(value), 1);
         }
     }
 

@@ -8,7 +8,7 @@ use eosfed_common::model::Task;
 use crate::dataset::WindowReader;
 use crate::error::DataError;
 use crate::geotiff::Numbers;
-use crate::raster::Limits;
+use crate::raster::{Limits, whole_number};
 
 /// Most masks that are looked at, spread evenly over all.
 const MASKS: usize = 5000;
@@ -18,8 +18,6 @@ const PIXELS: u64 = 1 << 30;
 const AT_ONCE: usize = 1 << 22;
 /// Most different values that classes can have: the number of an 8-bit class without the one that is no label.
 const MOST_VALUES: usize = 255;
-/// Whole numbers up to here are exact in 32-bit floats.
-const EXACT: f32 = 16_777_216.0;
 
 /// What masks hold.
 #[derive(Debug, Default)]
@@ -102,12 +100,15 @@ impl MaskValues {
             if !value.is_finite() {
                 continue;
             }
-            self.is_classes &= value.fract() == 0.0 && value.abs() <= EXACT;
+            let Some(whole) = whole_number(value) else {
+                self.is_classes = false;
+                return;
+            };
+            self.values.insert(whole);
+            self.is_classes &= self.values.len() <= MOST_VALUES;
             if !self.is_classes {
                 return;
             }
-            self.values.insert(value as i64);
-            self.is_classes = self.values.len() <= MOST_VALUES;
         }
     }
 }
