@@ -49,6 +49,7 @@ pub mod stdout;
 pub mod task;
 pub mod telemetry;
 pub mod time_spent;
+pub mod toml_text;
 pub mod trace;
 pub mod traffic;
 pub mod training_target;

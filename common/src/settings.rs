@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
+use crate::toml_text;
+
 /// Why a settings file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
@@ -34,7 +36,7 @@ pub enum SettingsError {
 pub fn load<T: DeserializeOwned>(path: &Path) -> Result<T, SettingsError> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| SettingsError::Read { path: path.to_owned(), source })?;
-    toml::from_str(&text)
+    toml_text::from_str(&text)
         .map_err(|error| SettingsError::Invalid { path: path.to_owned(), reason: error.to_string() })
 }
 

@@ -2,11 +2,12 @@
 //!
 //! They named the kind of a job by two keys: `job_kinds = ["specialist"]` and `modes = ["rounds"]`.
 
+use eosfed_common::toml_text;
 use toml::{Table, Value};
 
 /// What to write instead, if the text is a policy with words of earlier versions.
 pub(crate) fn advice(text: &str) -> Option<String> {
-    let policy: Table = toml::from_str(text).ok()?;
+    let policy: Table = toml_text::from_str(text).ok()?;
     let allow = policy.get("allow")?.as_table()?;
     let kinds = words(allow, "job_kinds");
     if !allow.contains_key("modes") && !kinds.contains(&"specialist") {

@@ -23,6 +23,7 @@ mod version1;
 use std::fmt;
 
 use crate::counted::counted;
+use crate::toml_text;
 
 pub use admission::{
     DEFAULT_MAX_SAMPLES, DEFAULT_MAX_SHARE, DEFAULT_NORM_FACTOR, FederatedAdmission, Floor, MAX_SAMPLES,
@@ -98,10 +99,10 @@ impl RawPlan {
             return Err(PlanError::TooLong(text.len()));
         }
         let syntax = |error: toml::de::Error| PlanError::Syntax(error.to_string());
-        let table = toml::from_str(text).map_err(syntax)?;
+        let table = toml_text::from_str(text).map_err(syntax)?;
         match version1::changes(&table, text) {
             Some(changes) => Err(PlanError::Version1(changes)),
-            None => toml::from_str(text).map_err(syntax),
+            None => toml_text::from_str(text).map_err(syntax),
         }
     }
 }

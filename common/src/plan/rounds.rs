@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{DEFAULT_MAX_SHARE, Strategy};
 use crate::ids::InstitutionName;
+use crate::toml_text;
 use crate::weights::{DEFAULT_TOP_K_SHARE, Encoding, default_top_k_share, is_default_top_k_share};
 
 /// Rounds of aggregation, in jobs of federated training.
@@ -51,7 +52,7 @@ impl RoundsPlan {
         if text.len() > super::MAX_PLAN_BYTES {
             return Err(format!("at most {} bytes, found `{}`", super::MAX_PLAN_BYTES, text.len()));
         }
-        toml::from_str(text).map_err(|error| error.to_string())
+        toml_text::from_str(text).map_err(|error| error.to_string())
     }
 
     /// A number of rounds with this strategy and otherwise default settings.

@@ -16,6 +16,7 @@ use std::path::Path;
 use eosfed_common::bands::{BandInfo, Sensor};
 use eosfed_common::colour::ClassColours;
 use eosfed_common::model::{NamedBand, Task};
+use eosfed_common::toml_text;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -208,7 +209,7 @@ impl DatasetConfig {
     /// If it cannot be read, is not TOML of this form, or breaks rules (all are listed).
     pub fn load(path: &Path) -> Result<Self, DataError> {
         let text = std::fs::read_to_string(path).map_err(|error| DataError::file(path, error))?;
-        let mut config: Self = toml::from_str(&text).map_err(|error| DataError::file(path, error))?;
+        let mut config: Self = toml_text::from_str(&text).map_err(|error| DataError::file(path, error))?;
         config.name_bands();
         let problems = check::problems(&config);
         if problems.is_empty() {
