@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Context as _;
-use eosfed_common::plan::JobKind;
+use eosfed_common::plan::{JobKind, JobSpec};
 use eosfed_common::view::WholeJob;
 use eosfed_plot::{Across, Emphasis, Panel, Series, line_chart};
 
@@ -35,7 +35,7 @@ pub(super) fn plot(whole: &WholeJob, path: &Path) -> anyhow::Result<Option<Drawn
         },
         CurvesAcross::Steps => Across { name: "optimiser steps", whole: false },
     };
-    line_chart(path, &title, across, &panels(&curves))
+    line_chart(path, &title, across, &panels(&curves, &job.spec))
         .with_context(|| format!("job {} has no curves to draw yet", job.id))?;
     Ok(Some(curves))
 }
@@ -82,7 +82,7 @@ pub(super) fn averages(curves: &DrawnCurves) -> Option<Sheet> {
     Some(sheet)
 }
 
-fn panels(curves: &DrawnCurves) -> Vec<Panel> {
+fn panels(curves: &DrawnCurves, spec: &JobSpec) -> Vec<Panel> {
     let lines = |curves_of: &[InstitutionCurve]| -> Vec<Series> {
         curves_of.iter().map(|one| series(one, curves.across)).collect()
     };
@@ -101,7 +101,7 @@ fn panels(curves: &DrawnCurves) -> Vec<Panel> {
             series.insert(0, Series { emphasis, ..Series::line(name, points) });
         }
     }
-    panels.push(Panel { y: format!("{metric}, own validation part"), series });
+    panels.push(Panel { y: format!("{}, own validation part", spec.quantity(metric)), series });
     panels
 }
 
@@ -120,13 +120,17 @@ fn series(curve: &InstitutionCurve, across: CurvesAcross) -> Series {
 
 #[cfg(test)]
 mod tests {
+    use eosfed_common::finite::Finite;
+    use eosfed_testkit::plans::{Plan, ROUNDS};
+
     use super::super::curves::tests::{averaged, three_rounds};
     use super::*;
 
     #[test]
     fn each_round_is_a_piece_that_ends_where_it_is_aggregated() {
-        let curves = curves(&three_rounds());
-        let panels = panels(&curves);
+        let whole = three_rounds();
+        let curves = curves(&whole);
+        let panels = panels(&curves, &whole.job.spec);
         let [loss, validation] = &panels[..] else { panic!("{panels:?}") };
         assert_eq!((loss.y.as_str(), validation.y.as_str()), ("training loss", "miou, own validation part"));
         let names: Vec<_> = validation.series.iter().map(|line| line.name.as_str()).collect();
@@ -141,8 +145,9 @@ mod tests {
 
     #[test]
     fn the_average_stands_beside_the_weights_that_it_was_made_of() {
-        let curves = curves(&averaged());
-        let validation = &panels(&curves)[1];
+        let whole = averaged();
+        let curves = curves(&whole);
+        let validation = &panels(&curves, &whole.job.spec)[1];
         let means: Vec<_> = validation.series[..2]
             .iter()
             .map(|line| (line.name.as_str(), line.emphasis, line.pieces[0][0]))
@@ -151,6 +156,9 @@ mod tests {
         assert_eq!((own.0, own.1, own.2.0), (OF_OWN_WEIGHTS, Emphasis::Grey, 2.0));
         assert_eq!((average.0, average.1, average.2.0), (OF_AVERAGE, Emphasis::Black, 2.0));
         assert!(own.2.1 < average.2.1, "{means:?}");
+        let last = |at: usize| validation.series[at].pieces[0].last().unwrap().0;
+        assert_eq!((last(0), last(1)), (3.0, 2.0), "the last average has no score");
+        assert!(OF_AVERAGE.contains("scored in the next round"), "and the legend says why");
         assert!(note(&curves).contains("the last complete round has no score of its average"));
         let sheet = averages(&curves).unwrap().to_string();
         let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
@@ -169,8 +177,23 @@ mod tests {
         for round in &mut whole.history {
             round.participants.retain(|name, _| name.as_str() == "west");
         }
-        let names: Vec<_> = panels(&curves(&whole))[1].series.iter().map(|line| line.name.clone()).collect();
+        let panels = panels(&curves(&whole), &whole.job.spec);
+        let names: Vec<_> = panels[1].series.iter().map(|line| line.name.clone()).collect();
         assert_eq!(names, [OF_AVERAGE, "west"]);
+    }
+
+    #[test]
+    fn errors_have_the_unit_of_the_target() {
+        let mut whole = three_rounds();
+        let target = "{ scale = 5.0, unit = \"m\" }";
+        let plan = Plan::new(ROUNDS).set("model.task", "regression").set("model.classes", vec!["height"]);
+        whole.job.spec = plan.set_toml("model.target", target).spec();
+        for round in whole.history.iter_mut().chain(&mut whole.current) {
+            let points = round.participants.values_mut().flat_map(|one| &mut one.curve);
+            points.for_each(|point| point.metrics = [("rmse".to_owned(), Finite::literal(2.5))].into());
+        }
+        let panels = panels(&curves(&whole), &whole.job.spec);
+        assert_eq!(panels[1].y, "rmse (m), own validation part");
     }
 
     #[test]

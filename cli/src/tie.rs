@@ -46,7 +46,7 @@ pub(super) fn kept(strongest: &Strongest, head: &HeadFile, learned: &[f32], rele
     let found = ablation(head, learned, release).and_then(|ablation| {
         let cost = |at: usize| without(ablation, head, at).map_or(0.0, |one| one.gain.get());
         let reason = || format!("by the ablation of `{}` to leave them out costs the same", ablation.head);
-        strongest.costs_differ(cost).then(|| (ablation, strongest.by_cost(cost))).ok_or_else(reason)
+        strongest.by_cost(cost).map(|places| (ablation, places)).ok_or_else(reason)
     });
     match found {
         Ok((ablation, places)) => {

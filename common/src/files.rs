@@ -1,8 +1,10 @@
-//! Atomic writing of files, and digests of files.
+//! Atomic writing of files, digests of files, and free room on disks.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
+
+use nix::sys::statvfs::statvfs;
 
 use crate::digest::{Digest, Hasher};
 
@@ -10,6 +12,15 @@ use crate::digest::{Digest, Hasher};
 #[must_use]
 pub fn folder_of(file: &Path) -> &Path {
     file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
+}
+
+/// The bytes that this user may still write on the disk of a path.
+///
+/// # Errors
+/// If the path does not exist or the file system does not say.
+pub fn free_bytes(path: &Path) -> io::Result<u64> {
+    let found = statvfs(path)?;
+    Ok(found.blocks_available().saturating_mul(found.fragment_size()))
 }
 
 /// Writes a file atomically: a temporary file beside it is synced and renamed. Only the owner can read it.
@@ -59,6 +70,16 @@ mod tests {
         assert_eq!((of("a.tif"), of("")), (".".into(), ".".into()));
         assert_eq!((of("maps/a.tif"), of("/a.tif"), of("/")), ("maps".into(), "/".into(), ".".into()));
         assert_eq!((of("./a.tif"), of("../a.tif")), (".".into(), "..".into()));
+    }
+
+    #[test]
+    fn a_disk_has_free_room_and_a_path_that_is_missing_has_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let free = free_bytes(folder.path()).unwrap();
+        let all = statvfs(folder.path()).unwrap();
+        assert!(0 < free && free <= all.blocks().saturating_mul(all.fragment_size()), "{free}");
+        let missing = free_bytes(&folder.path().join("missing")).unwrap_err();
+        assert_eq!(missing.kind(), io::ErrorKind::NotFound);
     }
 
     #[test]

@@ -71,6 +71,18 @@ pub fn main_of<T>(metrics: &BTreeMap<String, T>) -> Option<&'static str> {
     MAIN.into_iter().find(|name| metrics.contains_key(*name))
 }
 
+/// The name of a quantity with its unit, which may be empty: `canopy height (m)`.
+#[must_use]
+pub fn quantity(name: &str, unit: &str) -> String {
+    if unit.is_empty() { name.to_owned() } else { format!("{name} ({unit})") }
+}
+
+/// Whether a metric is in the unit of a regression's target: errors are, but for the loss, which is of scaled targets.
+#[must_use]
+pub fn in_unit_of_target(name: &str) -> bool {
+    Metric::named(name).is_some_and(|metric| metric.better == Better::Smaller && metric.name != LOSS)
+}
+
 /// Why a metric is not admitted.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum BadMetric {
@@ -142,6 +154,15 @@ pub fn check(name: &str, value: f64) -> Result<(), BadMetric> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn errors_are_in_the_unit_of_the_target_and_scores_are_not() {
+        let with_unit: Vec<_> =
+            METRICS.iter().map(|one| one.name).filter(|name| in_unit_of_target(name)).collect();
+        assert_eq!(with_unit, ["rmse", "mae"]);
+        assert!(!in_unit_of_target("iou/water") && !in_unit_of_target("unknown") && !in_unit_of_target(""));
+        assert_eq!([quantity("rmse", "m"), quantity("rmse", "")], ["rmse (m)", "rmse"]);
+    }
 
     #[test]
     fn metrics_have_the_range_of_their_definition() {

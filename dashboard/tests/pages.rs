@@ -9,14 +9,15 @@ mod html;
 use eosfed_common::card::Parent;
 use eosfed_common::policy_summary::PolicySummary;
 use eosfed_common::view::{
-    ParticipantState, ParticipantView, RoundPhase, RoundSummary, RoundTotals, RoundView, SharedPolicyView,
-    SpecialistSummary, SpecialistView,
+    JobView, ParticipantState, ParticipantView, RoundPhase, RoundSummary, RoundTotals, RoundView,
+    SharedPolicyView, SpecialistSummary, SpecialistView,
 };
 use eosfed_dashboard::page::{
     self, EnergyPage, EventFilter, EventLine, EventsPage, HeadOver, InstitutionPage, JobPage, JobsPage,
     Lineage, Message, Pager, ReleasePage, RoundPage, ScoreRow, ScoresPage, SpecialistPage, StoragePage,
 };
 use eosfed_testkit::cards::card;
+use eosfed_testkit::plans::{Plan, ROUNDS};
 use eosfed_testkit::releases::release;
 use fixtures::{NOW, hostile, shell};
 
@@ -30,16 +31,17 @@ fn job_page_of(all: &[RoundSummary], institutions: usize, text: &str) -> String 
     let mut job = fixtures::job(rounds);
     job.why = Some(text.to_owned());
     let newest: Vec<_> = all.iter().rev().take(25).cloned().collect();
-    let page = JobPage {
-        job: &job,
-        round: Some(&open),
-        rounds: all,
-        listed: &newest,
-        pager: Pager { first: None, next: Some("/jobs/j-0a1b2c3d?before=5".to_owned()), remaining: 975 },
-        scores: &[],
-        operator: true,
-    };
-    page::job(&shell(), &page)
+    page::job(&shell(), &job_shown(&job, &open, all, &newest))
+}
+
+fn job_shown<'a>(
+    job: &'a JobView,
+    open: &'a RoundView,
+    rounds: &'a [RoundSummary],
+    listed: &'a [RoundSummary],
+) -> JobPage<'a> {
+    let pager = Pager { first: None, next: Some("/jobs/j-0a1b2c3d?before=5".to_owned()), remaining: 975 };
+    JobPage { job, round: Some(open), rounds, listed, pager, scores: &[], operator: true }
 }
 
 fn score_rows(institutions: usize) -> Vec<ScoreRow> {
@@ -396,6 +398,30 @@ fn a_job_has_curves_over_its_rounds() {
     assert_eq!(numbers(scores), [["1", "0.340", "0.300"], ["2", "0.516", "0.476"]]);
     let (_, errors) = text.split_once("<figcaption>Errors of institutions, mean").unwrap();
     assert_eq!(numbers(errors), [["1", "1.200"], ["2", "0.849"]]);
+}
+
+#[test]
+fn errors_of_a_job_have_the_unit_of_its_target() {
+    let mut rounds = fixtures::rounds(2, 2);
+    let rmse = |value: f64| [("rmse".to_owned(), fixtures::value(value))].into();
+    for round in &mut rounds {
+        (round.totals.metrics, round.totals.start_metrics) = (rmse(2.5), rmse(2.0));
+    }
+    let mut open = fixtures::round(2, 2, "");
+    let points = open.participants.values_mut().flat_map(|one| &mut one.curve);
+    points.for_each(|point| point.metrics = rmse(1.5));
+    let plan = Plan::new(ROUNDS).set("model.task", "regression").set("model.classes", vec!["height"]);
+    let spec = plan.set_toml("model.target", "{ scale = 5.0, unit = \"m\" }").spec();
+    let job = JobView { spec, ..fixtures::job(2) };
+    let text = page::job(&shell(), &job_shown(&job, &open, &rounds, &[]));
+    html::check(&text).unwrap();
+    for title in [
+        "rmse (m) before and after averaging<",
+        "rmse (m) on own validation parts in round 3<",
+        "rmse (m)</bdi></th>",
+    ] {
+        assert!(text.contains(title), "{title}: {text}");
+    }
 }
 
 #[test]

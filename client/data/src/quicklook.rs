@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use eosfed_common::metric::quantity;
 use eosfed_common::model::Task;
-use eosfed_plot::{Legend, Picture, ValueRange, class_colours, quantity, ramp, sheet};
+use eosfed_plot::{Legend, Picture, ValueRange, class_colours, ramp, sheet};
 
 use crate::config::DatasetConfig;
 use crate::dataset::Dataset;

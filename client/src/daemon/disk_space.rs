@@ -3,10 +3,10 @@
 
 use std::path::Path;
 
+use eosfed_common::files::free_bytes;
 use eosfed_common::model::{Backbone, backbone_signature};
 use eosfed_common::plan::JobKind;
 use eosfed_common::training_target::TrainingTarget;
-use nix::sys::statvfs::statvfs;
 
 use crate::condition::{ConditionKind, LocalCondition};
 use crate::policy::Allow;
@@ -27,8 +27,7 @@ pub struct SystemDisk;
 
 impl DiskSpace for SystemDisk {
     fn free(&self, folder: &Path) -> u64 {
-        statvfs(folder)
-            .map_or(u64::MAX, |found| found.blocks_available().saturating_mul(found.fragment_size()))
+        free_bytes(folder).unwrap_or(u64::MAX)
     }
 }
 

@@ -47,12 +47,6 @@ pub struct ValueRange {
     pub without: Option<(String, [u8; 3])>,
 }
 
-/// The name of a quantity with its unit, which may be empty: `canopy height (m)`.
-#[must_use]
-pub fn quantity(name: &str, unit: &str) -> String {
-    if unit.is_empty() { name.to_owned() } else { format!("{name} ({unit})") }
-}
-
 type Area<'a, 'b> = &'a DrawingArea<BitMapBackend<'b>, Shift>;
 type Drawn = Result<(), Box<dyn std::error::Error>>;
 

@@ -19,7 +19,7 @@ use plotters::style::{Color as _, HSLColor};
 
 pub use bars::{Bar, BarWords, Effect, bar_chart};
 pub use heat::heat_map;
-pub use legend::{Legend, ValueRange, quantity};
+pub use legend::{Legend, ValueRange};
 pub use lines::{Across, Emphasis, Panel, Series, line_chart};
 pub use map::map_picture;
 pub use meaning::class_colours;

@@ -28,21 +28,19 @@ impl Strongest {
     }
 
     /// Those that are kept if an ablation decides: of equal weights, the encoders without which the score is worst.
-    /// `cost` is how much worse it is without the encoder at a position; below zero, it is better. Of equal costs, as
-    /// [`Strongest::by_order`]. Positions in ascending order.
+    /// `cost` is how much worse it is without the encoder at a position; below zero, it is better. Positions in ascending
+    /// order. `None` if it does not decide: the last that would be kept and the first that would not have the same cost,
+    /// or a cost is not a finite number.
     #[must_use]
-    pub fn by_cost(&self, cost: impl Fn(usize) -> f64) -> Vec<usize> {
-        let mut tied = self.tied.clone();
-        tied.sort_by(|a, b| cost(*b).total_cmp(&cost(*a)));
-        self.kept(tied)
-    }
-
-    /// Whether a cost decides: the last that is kept and the first that is not have different ones.
-    #[must_use]
-    pub fn costs_differ(&self, cost: impl Fn(usize) -> f64) -> bool {
-        let mut costs: Vec<f64> = self.tied.iter().map(|at| cost(*at)).collect();
-        costs.sort_by(|a, b| b.total_cmp(a));
-        costs.windows(2).nth(self.places.saturating_sub(1)).is_some_and(|two| two[0] > two[1])
+    pub fn by_cost(&self, cost: impl Fn(usize) -> f64) -> Option<Vec<usize>> {
+        let mut tied: Vec<(usize, f64)> = self.tied.iter().map(|at| (*at, cost(*at))).collect();
+        if tied.iter().any(|(_, cost)| !cost.is_finite()) {
+            return None;
+        }
+        tied.sort_by(|a, b| b.1.total_cmp(&a.1));
+        let mut neighbours = tied.windows(2);
+        let decides = neighbours.nth(self.places.saturating_sub(1)).is_some_and(|two| two[0].1 > two[1].1);
+        decides.then(|| self.kept(tied.into_iter().map(|(at, _)| at).collect()))
     }
 
     fn kept(&self, mut tied: Vec<usize>) -> Vec<usize> {
@@ -166,7 +164,7 @@ mod tests {
             decided(&[0, 1, 2]),
             "where all are kept, nothing is to decide"
         );
-        assert_eq!(strongest(SMOOTH, learned, 2).by_cost(|at| -(at as f64)), [1, 2], "nor can a cost");
+        assert_eq!(strongest(SMOOTH, learned, 2).by_cost(|at| -(at as f64)), None, "nor can a cost");
     }
 
     #[test]
@@ -189,13 +187,12 @@ mod tests {
         assert_eq!(tie.by_order(), [0]);
         // The first makes the score better when it is gone; the last makes it worst.
         let costs = [-0.03, 0.01, 0.2];
-        assert_eq!(tie.by_cost(|at| costs[at]), [2]);
-        assert!(tie.costs_differ(|at| costs[at]));
+        assert_eq!(tie.by_cost(|at| costs[at]), Some(vec![2]));
         let two = strongest(TOP, [1.0, 1.0, 1.0], 2);
-        assert_eq!(two.by_cost(|at| costs[at]), [1, 2], "what harms is not kept over what helps");
-        assert_eq!((two.by_cost(|_| 0.0), two.costs_differ(|_| 0.0)), (vec![0, 1], false));
-        assert!(!tie.costs_differ(|at| [0.2, 0.2, 0.0][at]), "of the two best, none is better");
-        assert!(two.costs_differ(|at| [0.2, 0.2, 0.0][at]));
+        assert_eq!(two.by_cost(|at| costs[at]), Some(vec![1, 2]), "what harms is not kept over what helps");
+        assert_eq!((two.by_cost(|_| 0.0), two.by_order()), (None, vec![0, 1]));
+        assert_eq!(tie.by_cost(|at| [0.2, 0.2, 0.0][at]), None, "of the two best, none is better");
+        assert_eq!(two.by_cost(|at| [0.2, 0.2, 0.0][at]), Some(vec![0, 1]));
     }
 
     #[test]
@@ -207,12 +204,16 @@ mod tests {
             (vec![1, 0], vec![1]),
             "the larger of the two comes first"
         );
-        assert_eq!(tie.by_cost(|at| [0.5, 0.1, 9.0][at]), [0], "a cost does not outweigh a smaller weight");
+        assert_eq!(
+            tie.by_cost(|at| [0.5, 0.1, 9.0][at]),
+            Some(vec![0]),
+            "a cost does not outweigh a smaller weight"
+        );
         assert_eq!(strongest(TOP, [1.9, 2.0, 1.0], 1), decided(&[1]));
         // The largest is kept in any case, and the others compete for the second place.
         let second = strongest(SCALED, [0.5, -0.501, 2.0], 2);
         assert_eq!((second.sure.clone(), second.tied.clone(), second.places), (vec![2], vec![1, 0], 1));
-        assert_eq!(second.by_cost(|at| [0.1, -0.1, 0.0][at]), [0, 2]);
+        assert_eq!(second.by_cost(|at| [0.1, -0.1, 0.0][at]), Some(vec![0, 2]));
         // Sigmoids of large weights are equal, and so are those of very negative ones.
         assert_eq!(strongest(SMOOTH, [9.0, 20.0, 90.0], 1).tied.len(), 3);
         assert_eq!(strongest(SMOOTH, [5.0, -9.0, -99.0], 2).tied, [1, 2]);
@@ -221,7 +222,11 @@ mod tests {
     #[test]
     fn weights_that_are_zero_or_no_numbers_do_no_harm() {
         let odd = strongest(TOP, [f32::NAN, 1.0, f32::NEG_INFINITY], 2);
-        assert_eq!((odd.by_order().len(), odd.by_cost(|_| f64::NAN).len()), (2, 2));
+        assert_eq!((odd.by_order().len(), odd.by_cost(|_| f64::NAN)), (2, None));
+        let equal = strongest(TOP, [1.0, 1.0, 1.0], 1);
+        for cost in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            assert_eq!(equal.by_cost(|at| [0.5, 0.1, cost][at]), None, "{cost}");
+        }
         let zero = strongest(TOP, [0.0, -0.0, 0.0], 1);
         assert_eq!(zero.tied.len(), 3, "nothing was learned");
     }
@@ -245,7 +250,8 @@ mod tests {
             let learned = learned.map(|one| f32::from(one) / 100.0);
             let chosen = strongest(SCALED, learned, keep);
             let largest = learned.iter().fold(0.0_f32, |most, one| most.max(one.abs()));
-            for kept in [chosen.by_order(), chosen.by_cost(|at| f64::from(costs[at]))] {
+            let by_cost = chosen.by_cost(|at| f64::from(costs[at]));
+            for kept in by_cost.into_iter().chain([chosen.by_order()]) {
                 prop_assert_eq!(kept.len(), keep);
                 prop_assert!(kept.windows(2).all(|two| two[0] < two[1]));
                 for (inside, outside) in kept.iter().flat_map(|a| (0..3).map(move |b| (*a, b))) {

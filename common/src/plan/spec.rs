@@ -12,6 +12,7 @@ use super::{FederatedAdmission, JobKind, OneShotAdmission, RoundsPlan, Training}
 use crate::card::BandNormalisation;
 use crate::colour::ClassColours;
 use crate::ids::{DataSetName, InstitutionName, ReleaseNumber, SpecialistName, SpecialistVersion};
+use crate::metric::{in_unit_of_target, quantity};
 use crate::model::{Backbone, BandRule, Composition, DecoderChannels, Method, ModelSpec, TargetScale, Task};
 
 /// The specification of a job.
@@ -441,6 +442,19 @@ impl JobSpec {
             warnings.extend(spec.head.class_colours.warnings("head.class_colours"));
         }
         warnings
+    }
+
+    /// The name of one of the job's metrics as charts have it: with the unit of the target where it is in that.
+    #[must_use]
+    pub fn quantity(&self, metric: &str) -> String {
+        let output = match self {
+            Self::OneShot(spec) => Some(&spec.network.output),
+            Self::Rounds(spec) => Some(&spec.network.output),
+            Self::Downstream(spec) => Some(&spec.output),
+            Self::Evaluation(_) | Self::Statistics(_) => None,
+        };
+        let target = output.and_then(|output| output.target.as_ref()).filter(|_| in_unit_of_target(metric));
+        quantity(metric, target.map_or("", |target| target.unit.as_str()))
     }
 
     /// The federated training, in the kinds of jobs that have it.

@@ -427,3 +427,24 @@ fn a_specialist_starts_from_a_released_one_only_if_the_plan_says_so() {
         assert!(said.contains("use NAME@VERSION") && said.contains("start_from"), "{said}");
     }
 }
+
+#[test]
+fn charts_name_errors_with_the_unit_of_the_target() {
+    let in_metres = |plan: &str| {
+        let table: toml::Table = plan.parse().unwrap();
+        let (task, classes) = (table["model"]["task"].to_string(), table["model"]["classes"].to_string());
+        let plan = plan.replace(&format!("task = {task}"), "task = \"regression\"").replace(
+            &format!("classes = {classes}"),
+            "classes = [\"height\"]\ntarget = { scale = 5.0, unit = \"m\" }",
+        );
+        JobSpec::parse(&plan).unwrap_or_else(|problems| panic!("{plan}\n{problems}"))
+    };
+    for plan in [ONE_SHOT, ROUNDS, DOWNSTREAM] {
+        let spec = in_metres(plan);
+        let named = ["rmse", "mae", "r2", "loss"].map(|metric| spec.quantity(metric));
+        assert_eq!(named, ["rmse (m)", "mae (m)", "r2", "loss"], "{plan}");
+    }
+    for plan in [ROUNDS, EVALUATION, STATISTICS] {
+        assert_eq!(JobSpec::parse(plan).unwrap().quantity("rmse"), "rmse", "nobody says in which unit");
+    }
+}

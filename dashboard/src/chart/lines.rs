@@ -199,6 +199,35 @@ mod tests {
     }
 
     #[test]
+    fn each_curve_is_drawn_where_its_numbers_say_and_named() {
+        let series =
+            |name: &str, points: &[(f64, f64)]| Series { name: name.to_owned(), points: points.to_vec() };
+        let chart = LineChart {
+            id: "two".to_owned(),
+            title: "Two".to_owned(),
+            across: "round",
+            series: vec![
+                series("own", &[(1.0, 0.0), (3.0, 1.0)]),
+                series("average", &[(1.0, 0.5), (2.0, 0.5)]),
+            ],
+        };
+        let html = chart.render().into_string();
+        let (left, right, middle) = (LEFT, WIDTH - RIGHT, f64::midpoint(LEFT, WIDTH - RIGHT));
+        let (top, bottom, half) = (TOP, HEIGHT - BOTTOM, f64::midpoint(TOP, HEIGHT - BOTTOM));
+        for path in [format!("M{left} {bottom}L{right} {top}"), format!("M{left} {half}L{middle} {half}")] {
+            assert!(html.contains(&format!("d=\"{path}\"")), "{path}: {html}");
+        }
+        for (place, number) in [(left, 1), (middle, 2), (right, 3)] {
+            let below = bottom + 16.0;
+            let tick = format!("<text class=\"middle\" x=\"{place}\" y=\"{below}\">{number}</text>");
+            assert!(html.contains(&tick), "{tick}: {html}");
+        }
+        assert!(html.contains(">round</text>"), "what runs to the right: {html}");
+        let (_, legend) = html.split_once("class=\"legend\"").unwrap();
+        assert!(legend.contains(">own</bdi></li>") && legend.contains(">average</bdi></li>"), "{legend}");
+    }
+
+    #[test]
     fn a_chart_without_points_says_so() {
         let chart =
             LineChart { id: "a".to_owned(), title: "A".to_owned(), across: "round", series: Vec::new() };

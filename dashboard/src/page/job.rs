@@ -130,9 +130,10 @@ fn round_path(job: &JobView, index: u32, attempt: u32) -> String {
 }
 
 fn curves(page: &JobPage<'_>) -> Markup {
-    let mut over_rounds = over_rounds(page.rounds);
-    over_rounds.extend(averages(page.rounds));
-    let in_round = page.round.map(charts).unwrap_or_default();
+    let spec = &page.job.spec;
+    let mut over_rounds = over_rounds(spec, page.rounds);
+    over_rounds.extend(averages(spec, page.rounds));
+    let in_round = page.round.map(|round| charts(spec, round)).unwrap_or_default();
     if over_rounds.is_empty() && in_round.is_empty() {
         return html! {};
     }
@@ -146,7 +147,7 @@ fn curves(page: &JobPage<'_>) -> Markup {
 
 /// A chart for each metric over the rounds that were completed: losses and scores have scales of their own. The scores of a
 /// training are of the weights of each institution, before they are averaged; those of its last round may be of test parts.
-fn over_rounds(rounds: &[RoundSummary]) -> Vec<LineChart> {
+fn over_rounds(spec: &JobSpec, rounds: &[RoundSummary]) -> Vec<LineChart> {
     let complete: Vec<_> = rounds.iter().filter(|round| !round.totals.metrics.is_empty()).collect();
     if complete.len() < 2 {
         return Vec::new();
@@ -161,7 +162,7 @@ fn over_rounds(rounds: &[RoundSummary]) -> Vec<LineChart> {
         let points = complete.iter().filter_map(point).collect();
         let is_error = eosfed_common::metric::Metric::named(name)
             .is_some_and(|metric| metric.better == eosfed_common::metric::Better::Smaller);
-        charts.entry(is_error).or_default().push(Series { name: name.clone(), points });
+        charts.entry(is_error).or_default().push(Series { name: spec.quantity(name), points });
     }
     let chart = |(is_error, series): (bool, Vec<Series>)| LineChart {
         id: if is_error { "errors".to_owned() } else { "metrics".to_owned() },
@@ -176,7 +177,7 @@ fn over_rounds(rounds: &[RoundSummary]) -> Vec<LineChart> {
 /// The scores of the average of each round beside those of the weights that it was made of, of the metric that says most.
 /// Institutions score an average as the next round begins, so that a round has both once the next is complete, and the last
 /// one, whose own scores may be of test parts, has no average.
-fn averages(rounds: &[RoundSummary]) -> Option<LineChart> {
+fn averages(spec: &JobSpec, rounds: &[RoundSummary]) -> Option<LineChart> {
     let trained = |round: &&RoundSummary| {
         round.phase == RoundPhase::Complete && matches!(round.kind, RoundKind::Train(_))
     };
@@ -195,7 +196,7 @@ fn averages(rounds: &[RoundSummary]) -> Option<LineChart> {
     let series = |name: &str, points: Vec<(f64, f64)>| Series { name: name.to_owned(), points };
     Some(LineChart {
         id: "averages".to_owned(),
-        title: format!("{metric} before and after averaging"),
+        title: format!("{} before and after averaging", spec.quantity(metric)),
         across: "round",
         series: vec![
             series("each institution's own weights", points.iter().map(|(at, own, _)| (*at, *own)).collect()),

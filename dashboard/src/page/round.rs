@@ -4,6 +4,7 @@ use eosfed_common::assignment::CurvePoint;
 use eosfed_common::finite::Finite;
 use eosfed_common::ids::InstitutionName;
 use eosfed_common::metric::main_of;
+use eosfed_common::plan::JobSpec;
 use eosfed_common::view::{JobView, ParticipantState, ParticipantView, RoundView};
 use maud::{Markup, Render as _, html};
 
@@ -38,7 +39,7 @@ pub fn round(shell: &Shell, page: &RoundPage<'_>) -> String {
     let number = u64::from(round.index) + 1;
     let title = format!("Round {number}");
     let listed = round.participants.iter().skip(*from).take(PAGE);
-    let charts = charts(round);
+    let charts = charts(&job.spec, round);
     let body = html! {
         (heading(&html! { (title) }, &round_phase(round.phase), &lead(job, round)))
         (panel("totals", "Results", &totals(round, shell)))
@@ -155,7 +156,7 @@ fn says(one: &ParticipantView) -> Option<Markup> {
 
 /// The training loss of each institution, and the score of its own validation part after each epoch, if it has told
 /// scores.
-pub(crate) fn charts(round: &RoundView) -> Vec<LineChart> {
+pub(crate) fn charts(spec: &JobSpec, round: &RoundView) -> Vec<LineChart> {
     let number = u64::from(round.index) + 1;
     let points = || round.participants.values().flat_map(|one| &one.curve);
     let metric = points().find_map(|point| main_of(&point.metrics));
@@ -167,7 +168,7 @@ pub(crate) fn charts(round: &RoundView) -> Vec<LineChart> {
     };
     let scores = metric.map(|metric| LineChart {
         id: "validation".to_owned(),
-        title: format!("{metric} on own validation parts in round {number}"),
+        title: format!("{} on own validation parts in round {number}", spec.quantity(metric)),
         across: "step",
         series: lines(round, |point| point.metrics.get(metric).copied()),
     });

@@ -7,8 +7,8 @@ use eosfed_client::daemon::largest_work;
 use eosfed_client::policy::Allow;
 use eosfed_client::sandbox::{Cgroups, Enforcement, Mode, Report};
 use eosfed_client::settings::Settings;
+use eosfed_common::files::free_bytes;
 use eosfed_common::model::Backbone;
-use nix::sys::statvfs::statvfs;
 
 use super::Finding;
 use crate::cli::shared::trainer_command;
@@ -32,8 +32,7 @@ pub(super) fn trainer(settings: &Settings) -> Finding {
 
 /// Whether there is room for the largest work that the policy allows.
 pub(super) fn room(folder: &Path, allow: &Allow) -> Finding {
-    let found = statvfs(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let free = found.blocks_available().saturating_mul(found.fragment_size());
+    let free = free_bytes(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     judge_room(folder, free, largest_work(allow))
 }
 

@@ -5,9 +5,10 @@ use std::path::Path;
 use eosfed_common::ablation::{AblationFile, FileEntry};
 use eosfed_common::counted::counted;
 use eosfed_common::head::{HeadEncoder, HeadFile};
+use eosfed_common::metric::quantity;
 use eosfed_common::model::{Method, Task};
 use eosfed_data::Split;
-use eosfed_plot::{Bar, BarWords, Effect, bar_chart, quantity};
+use eosfed_plot::{Bar, BarWords, Effect, bar_chart};
 use tch::Device;
 
 use super::combine::Combiner;

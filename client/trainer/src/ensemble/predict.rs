@@ -27,8 +27,9 @@ mod scenes;
 mod windows;
 
 use eosfed_common::head::HeadFile;
+use eosfed_common::metric::quantity;
 use eosfed_data::{MapBand, MapKind, MapLayout, WrittenFile, undisturbed};
-use eosfed_plot::{class_colours, map_picture, quantity};
+use eosfed_plot::{class_colours, map_picture};
 use tch::Device;
 
 use self::decision::{Counts, Decision, THRESHOLD};

@@ -9,6 +9,7 @@ use eosfed_common::card::{BandNormalisation, Energy, InitialFile};
 use eosfed_common::files::write_atomically;
 use eosfed_common::finite::Finite;
 use eosfed_common::head::Imagery;
+use eosfed_common::metric::quantity;
 use eosfed_common::model::Task;
 use eosfed_common::report::TrainingReport;
 use eosfed_common::scoring::Scoring;
@@ -17,7 +18,7 @@ use eosfed_common::time_spent::TimeSpent;
 use eosfed_common::weights::Encoding;
 use eosfed_common::weights::Signature;
 use eosfed_data::{DataError, Origin, Split};
-use eosfed_plot::{Across, Panel, Series, line_chart, quantity};
+use eosfed_plot::{Across, Panel, Series, line_chart};
 use tch::Device;
 
 use super::checkpoint::{self, BEST, CheckpointState, HistoryEntry};

@@ -1,8 +1,7 @@
 //! Room on the disk for a map, which is looked at before a window is computed.
 
-use eosfed_common::files::folder_of;
+use eosfed_common::files::{folder_of, free_bytes};
 use eosfed_data::MapLayout;
-use nix::sys::statvfs::statvfs;
 
 use super::mapping::confidence_layout;
 use super::options::PredictOptions;
@@ -18,8 +17,7 @@ pub(super) fn check(options: &PredictOptions, map: &MapLayout) -> Result<Option<
     let confidence = options.confidence.then(|| confidence_layout(map));
     let of_all = |room: fn(&MapLayout) -> u64| room(map) + confidence.as_ref().map_or(0, room);
     // A folder that is not there is named when the map is written.
-    let Ok(found) = statvfs(folder_of(&options.output)) else { return Ok(None) };
-    let free = found.blocks_available().saturating_mul(found.fragment_size());
+    let Ok(free) = free_bytes(folder_of(&options.output)) else { return Ok(None) };
     compare(of_all(MapLayout::least_room), of_all(MapLayout::room), free)
         .map_err(|reason| EnsembleError::file(&options.output, reason))
 }

@@ -115,12 +115,9 @@ pub(super) fn break_tie(
     let head = HeadModel::open(&options.head, Some(release), device)?;
     let measured = measure(&head, &parts, split, &mut |_, _| ())?;
     let cost = |at: usize| measured.cost(at);
-    let known = chosen.tied.iter().all(|at| cost(*at).is_finite());
-    let broken_by = if known && chosen.costs_differ(cost) { TieBreaker::Ablation } else { TieBreaker::Order };
-    let kept = match broken_by {
-        TieBreaker::Ablation => chosen.by_cost(cost),
-        TieBreaker::Order => chosen.by_order(),
-    };
+    let by_cost = chosen.by_cost(cost);
+    let broken_by = if by_cost.is_some() { TieBreaker::Ablation } else { TieBreaker::Order };
+    let kept = by_cost.unwrap_or_else(|| chosen.by_order());
     let mut places = chosen.tied.clone();
     places.sort_unstable();
     let tied = |at: &usize| TiedEncoder {
