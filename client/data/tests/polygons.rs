@@ -278,3 +278,43 @@ fn geopackages_and_shapefiles_are_refused_with_both_remedies() {
         }
     }
 }
+
+#[test]
+fn how_much_of_polygons_is_used_is_remembered_until_a_file_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    for (name, east) in [("i/1.tif", 0.0), ("i/2.tif", 1e4)] {
+        image(&at(name), Some(32633), east);
+    }
+    fs::copy(golden("polygons.geojson"), at("p.geojson")).unwrap();
+    describe(folder.path(), POLYGONS, "kind = \"pairs\"\nimages = \"i\"\nmasks = \"p.geojson\"");
+    let remembered = at("remembered");
+    fs::create_dir(&remembered).unwrap();
+    let report = || {
+        let found = Dataset::open_with(folder.path(), &Limits::default(), Some(&remembered)).unwrap();
+        (found.polygons().unwrap().clone(), found.notes().to_vec())
+    };
+    let (first, notes) = report();
+    assert_eq!((first.used, &report()), (63, &(first.clone(), notes)));
+    // What is remembered is what is said, so no head was read again.
+    let file = fs::read_dir(&remembered).unwrap().next().unwrap().unwrap().path();
+    let forge = || {
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(&file, text.replace("\"used\":63", "\"used\":62")).unwrap();
+    };
+    forge();
+    assert_eq!(report().0.used, 62);
+    for (changed, east) in [("i/2.tif", 2e4), ("i/1.tif", 0.0)] {
+        image(&at(changed), Some(32633), east);
+        assert_eq!(report().0, first, "{changed}");
+        forge();
+    }
+    let text = fs::read_to_string(at("p.geojson")).unwrap();
+    fs::write(at("p.geojson"), format!("{text}\n")).unwrap();
+    assert_eq!(report().0, first);
+    // A report that is none is not believed.
+    forge();
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("\"used\":62", "\"used\":-1")).unwrap();
+    assert_eq!(report().0, first);
+}

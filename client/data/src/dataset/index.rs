@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Dataset;
 use super::contradictions::Findings;
+use super::polygons::PolygonReport;
 use super::scene::SceneFiles;
 use super::tiles::Tiling;
 use super::usable::Usable;
@@ -30,6 +31,9 @@ pub(super) struct TileIndex {
     /// What is wrong with the data set as a whole, with a digest of what that depends on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     findings: Option<(String, Findings)>,
+    /// How much of its polygons is used, with a digest of what that depends on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    polygons: Option<(String, PolygonReport)>,
     /// The entries that this data set has asked for.
     #[serde(skip)]
     asked: BTreeMap<String, Usable>,
@@ -76,6 +80,24 @@ impl Dataset {
         index.findings = Some((key, found.clone()));
         index.news = true;
         found
+    }
+
+    /// How much of the polygons is used as it is remembered, or as it is found now.
+    pub(super) fn remembered_polygons(
+        &self,
+        key: String,
+        find: impl FnOnce() -> Result<PolygonReport, DataError>,
+    ) -> Result<PolygonReport, DataError> {
+        let lock = || self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = lock().polygons.clone().filter(|(of, _)| *of == key);
+        if let Some((_, report)) = known {
+            return Ok(report);
+        }
+        let found = find()?;
+        let mut index = lock();
+        index.polygons = Some((key, found.clone()));
+        index.news = true;
+        Ok(found)
     }
 
     /// The usable tiles of a scene as they are remembered, or as they are found now.

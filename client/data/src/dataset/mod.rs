@@ -228,16 +228,21 @@ impl Dataset {
         dataset.broken = broken;
         dataset.notes = notes;
         dataset.windows = windows;
-        let found = dataset.check_contradictions();
+        let checked = dataset.check();
         if let Some(file) = &remembered {
             dataset.index.get_mut().unwrap_or_else(PoisonError::into_inner).write(file);
         }
-        found?;
-        if dataset.entries.is_empty() {
-            return Err(dataset.without_samples());
-        }
-        dataset.check_polygons()?;
+        checked?;
         Ok(dataset)
+    }
+
+    /// Checks the samples that were found together.
+    fn check(&mut self) -> Result<(), DataError> {
+        self.check_contradictions()?;
+        if self.entries.is_empty() {
+            return Err(self.without_samples());
+        }
+        self.check_polygons()
     }
 
     fn without_samples(&self) -> DataError {

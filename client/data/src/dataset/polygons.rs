@@ -4,14 +4,16 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use eosfed_common::digest::Hasher;
 use eosfed_common::model::Task;
 use rayon::prelude::*;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::window::Window;
 use super::{Dataset, Label, Source};
 use crate::error::DataError;
+use crate::files::stamp;
 use crate::georeference::Grid;
 use crate::polygons::{Polygons, said};
 
@@ -21,9 +23,11 @@ pub(super) const POLYGON_BLOCK: [usize; 2] = [2048; 2];
 const MOST_KEPT: usize = 40_000_000;
 /// Files that are kept.
 const MOST_FILES: usize = 1024;
+/// Changes when it is counted in another way how much of the polygons is used.
+const FORMAT: &str = concat!("eosfed polygons 1 ", env!("CARGO_PKG_VERSION"));
 
 /// How many features of polygon files are used.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct PolygonReport {
     /// Files that were read.
     pub files: usize,
@@ -138,6 +142,14 @@ impl Dataset {
             let reason = "`[polygons]` must be absent where no mask is a file of polygons (`.geojson`, `.json`, `.gpkg`, `.shp`), found it";
             return if idle { Err(DataError::unfit(&self.path, reason)) } else { Ok(()) };
         }
+        let report = self.remembered_polygons(key_of(&images), || self.polygon_report(&images))?;
+        self.notes.extend(report.note());
+        self.polygons = Some(report);
+        Ok(())
+    }
+
+    /// Counts the features that lie in these images, whose heads are read.
+    fn polygon_report(&self, images: &[PolygonImage<'_>]) -> Result<PolygonReport, DataError> {
         let files: Mutex<BTreeMap<&Path, Marked>> = Mutex::default();
         let failed: Vec<DataError> =
             images.par_iter().filter_map(|image| self.mark(image, &files).err()).collect();
@@ -156,9 +168,7 @@ impl Dataset {
             );
             return Err(DataError::unfit(&self.path, reason));
         }
-        self.notes.extend(report.note());
-        self.polygons = Some(report);
-        Ok(())
+        Ok(report)
     }
 
     /// Each image whose mask is a file of polygons; of tiles of one scene the first.
@@ -212,6 +222,23 @@ struct PolygonImage<'a> {
     label: &'a Label,
     /// If it is known.
     grid: Option<&'a Grid>,
+}
+
+/// A digest of the files that decide how much of the polygons is used.
+fn key_of(images: &[PolygonImage<'_>]) -> String {
+    let mut hasher = Hasher::default();
+    let mut add = |bytes: &[u8]| {
+        hasher.update(&(bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
+    };
+    add(FORMAT.as_bytes());
+    for image in images {
+        for file in image.images.iter().flatten().map(PathBuf::as_path).chain([image.file]) {
+            add(file.as_os_str().as_encoded_bytes());
+            add(&stamp(file));
+        }
+    }
+    hasher.finish().to_hex()
 }
 
 /// The features of a file.
