@@ -90,6 +90,13 @@ pub(crate) fn check_stream(stream: &[u8]) -> Result<Frame, JpegError> {
     frame.ok_or_else(|| damaged("a JPEG stream must have a frame header (SOF) and a scan (SOS)"))
 }
 
+/// Whether a mask follows the stream in its file, as GDAL writes it: compressed bits, and then in 4 bytes where they begin.
+pub(crate) fn has_mask_behind(file: &[u8]) -> bool {
+    let Some((rest, place)) = file.split_last_chunk::<4>() else { return false };
+    let begin = u32::from_le_bytes(*place) as usize;
+    begin < rest.len() && rest[..begin].ends_with(&[0xff, END_OF_IMAGE])
+}
+
 /// The numbers of all pixels, component by component within a pixel, row by row, of a stream that
 /// [`check_stream`] has accepted. Colours that are coarser than brightness are smoothed. CMYK becomes red, green
 /// and blue under [`Colours::Shown`].
@@ -241,11 +248,20 @@ impl<'a> Walk<'a> {
         Ok(byte)
     }
 
-    /// The next marker. It may follow any number of fill bytes (0xFF).
+    /// The next marker. It may follow any number of fill bytes (0xFF), and zeros. Others are what is left of a segment whose
+    /// marker is damaged.
     fn marker(&mut self) -> Result<u8, JpegError> {
         loop {
-            if self.byte()? != 0xff {
-                continue;
+            match self.byte()? {
+                0xff => {}
+                0 => continue,
+                other => {
+                    let at = self.at - 1;
+                    let found = format!(
+                        "a JPEG stream must have a marker after each segment, found `{other:#04x}` at {at}; it is damaged"
+                    );
+                    return Err(JpegError::Damaged(found));
+                }
             }
             let mut code = 0xff;
             while code == 0xff {

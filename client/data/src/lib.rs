@@ -53,7 +53,7 @@ pub use files::has_ending;
 pub use formats::{FormatLimits, Formats, formats};
 pub use gdal_file::{Content, GdalFormat, check_before_gdal};
 pub use georeference::{
-    Agreement, Difference, GeoReference, Grid, TOLERANCE as GRID_TOLERANCE, unread_world_file,
+    Agreement, Difference, GeoReference, Grid, TOLERANCE as GRID_TOLERANCE, unread_place_file,
 };
 pub use geotiff::{
     BaselineOffset, Complex, FileScaling, Format, GeoTiff, MAP_TILE, MapBand, MapKind, MapLayout, PutTile,

@@ -8,16 +8,17 @@ use image::{DynamicImage, ImageDecoder as _, ImageFormat, ImageReader};
 use crate::error::DataError;
 use crate::gdal_file::FileKind;
 use crate::georeference::Grid;
-use crate::geotiff::{Numbers, REWRITE, Role, conversion};
+use crate::geotiff::{LOSSY, MERGE, Numbers, REWRITE, Role, check_beside, conversion};
 use crate::image_file::ImageFile;
-use crate::jpeg::{Colours, JpegError, check_stream, decode};
+use crate::jpeg::{Colours, JpegError, check_stream, decode, has_mask_behind};
 use crate::open::open_regular;
 use crate::raster::{Limits, Raster};
 use crate::stored::read_stored;
 
 /// Reads an image file of any supported kind, which its first bytes identify. Indexed colours of a PNG file
-/// become red, green, blue and, where the file has it, opacity; a GeoTIFF file with them is refused, and so is one
-/// that states a scale or an offset of its bands.
+/// become red, green, blue and, where the file has it, opacity, and a grey one with fewer than eight bits gives the numbers
+/// as they are stored; a GeoTIFF file with indexed colours is refused, and so is one that states a scale or an offset of its
+/// bands.
 ///
 /// # Errors
 /// If the file cannot be read, is damaged, is of another kind, or exceeds `limits`.
@@ -32,12 +33,19 @@ fn read_as(
     limits: &Limits,
     numbers: Numbers,
 ) -> Result<Raster, DataError> {
+    if matches!(kind, FileKind::Jpeg | FileKind::Png) {
+        check_beside(path)?;
+    }
     match kind {
         FileKind::GeoTiff | FileKind::Gdal(_) => {
             ImageFile::of_kind(kind, role, path, limits, numbers)?.whole(limits)
         }
+        FileKind::Jpeg if role == Role::Labels => Err(DataError::file(path, LOSSY)),
         FileKind::Jpeg => read_jpeg(path, limits),
-        FileKind::Png => read_png(path, limits),
+        FileKind::Png => match read_stored(role, path, limits)? {
+            Some(stored) => Ok(stored),
+            None => read_png(path, limits),
+        },
         FileKind::Unknown => Err(DataError::file(path, "not a GeoTIFF, PNG or JPEG file")),
     }
 }
@@ -77,6 +85,13 @@ fn read_jpeg(path: &Path, limits: &Limits) -> Result<Raster, DataError> {
         JpegError::Damaged(sentence) => DataError::file(path, sentence),
     };
     let frame = check_stream(&stream).map_err(refuse)?;
+    if has_mask_behind(&stream) {
+        let remedy = conversion(MERGE, path);
+        return Err(DataError::file(
+            path,
+            format!("a mask of missing pixels follows its stream, which is not read; {remedy}"),
+        ));
+    }
     let width = frame.width;
     let height = frame.height;
     let bands = frame.channels(Colours::Shown);
@@ -88,15 +103,12 @@ fn read_jpeg(path: &Path, limits: &Limits) -> Result<Raster, DataError> {
     Ok(Raster { width: width.into(), height: height.into(), bands, data, reference: None })
 }
 
-/// Reads a mask: like [`read_raster`], but a PNG or GeoTIFF file with indexed colours gives the indices, and a
-/// grey PNG file with fewer than eight bits the numbers as they are stored.
+/// Reads a mask: like [`read_raster`], but a PNG or GeoTIFF file with indexed colours gives the indices.
 ///
 /// # Errors
 /// Like [`read_raster`].
 pub fn read_labels(path: &Path, limits: &Limits) -> Result<Raster, DataError> {
-    let kind = FileKind::of(path)?;
-    let stored = if kind == FileKind::Png { read_stored(path, limits)? } else { None };
-    stored.map_or_else(|| read_as(kind, Role::Labels, path, limits, Numbers::default()), Ok)
+    read_as(FileKind::of(path)?, Role::Labels, path, limits, Numbers::default())
 }
 
 /// The grid that a file lies on; for a GeoTIFF no pixel is read.

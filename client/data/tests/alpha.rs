@@ -6,7 +6,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{SIZE, Tiff};
+use common::{SIZE, Tiff, Value};
 use eosfed_data::{Dataset, Limits, Split};
 use tiff::tags::Tag;
 
@@ -68,6 +68,18 @@ fn transparent_pixels_of_a_tiff_are_missing_where_alpha_is_left_out() {
     // Of unknown meaning, the last band is a band like others: near infrared is written so.
     let file = tiff(&[0]);
     same(&read(|path| file.write(path), "tif", "[1, 2, 3]"), &wanted(&[0, 1, 2], false), "no alpha");
+    // GDAL's metadata can say it too, of a band of the file.
+    for (sample, hidden) in [(3, true), (4, false)] {
+        let item = format!(
+            "<GDALMetadata><Item name=\"COLORINTERP\" sample=\"{sample}\" role=\"colorinterp\">Alpha</Item></GDALMetadata>"
+        );
+        let file = tiff(&[0]).value(Tag::Unknown(42_112), Value::Text(item));
+        same(
+            &read(|path| file.write(path), "tif", "[1, 2, 3]"),
+            &wanted(&[0, 1, 2], hidden),
+            "said by the metadata",
+        );
+    }
     // Only one of several extra bands is alpha.
     let file = Tiff::new(bytes())
         .bands(4)

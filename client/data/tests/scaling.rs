@@ -123,22 +123,62 @@ fn what_lies_beside_an_image_is_not_passed_over() {
             format!("<PAMDataset>\n <PAMRasterBand band=\"2\">\n{band}\n </PAMRasterBand>\n</PAMDataset>\n");
         std::fs::write(beside(".aux.xml"), text).unwrap();
     };
-    for fine in
-        ["<Metadata><MDI key=\"STATISTICS_MEAN\">1.5</MDI></Metadata>", "<Scale>1</Scale><Offset>0</Offset>"]
-    {
+    for fine in [
+        "<Metadata><MDI key=\"STATISTICS_MEAN\">1.5</MDI></Metadata>",
+        "<Scale>1</Scale><Offset>0</Offset><ColorInterp>Blue</ColorInterp>",
+    ] {
         pam(fine);
         assert!(read_raster(&path, &Limits::default()).is_ok(), "{fine}");
     }
-    for changed in ["<Scale>0.1</Scale>", "<Offset>-1</Offset>", "<NoDataValue>0</NoDataValue>", "<Scale/>"] {
+    for changed in [
+        "<Scale>0.1</Scale>",
+        "<Offset>-1</Offset>",
+        "<NoDataValue>0</NoDataValue>",
+        "<Scale/>",
+        "<ColorInterp>Alpha</ColorInterp>",
+    ] {
         pam(changed);
         let error = said(&path);
         assert!(error.contains("case.tif.aux.xml") && error.contains(&changed[1..6]), "{error}");
     }
+    let together = "<PAMDataset><Metadata><MDI key=\"NODATA_VALUES\">0 10</MDI></Metadata></PAMDataset>";
+    std::fs::write(beside(".aux.xml"), together).unwrap();
+    let error = said(&path);
+    assert!(error.contains("NODATA_VALUES `0 10`") && error.contains("case.tif.aux.xml"), "{error}");
     std::fs::write(beside(".aux.xml"), "<PAMDataset>").unwrap();
     assert!(read_raster(&path, &Limits::default()).unwrap_err().to_string().contains(".aux.xml"));
     std::fs::remove_file(beside(".aux.xml")).unwrap();
     std::fs::write(beside(".msk"), "").unwrap();
     assert!(said(&path).contains("case.tif.msk"));
+}
+
+#[test]
+fn what_lies_beside_a_png_or_jpeg_file_is_not_passed_over() {
+    let folder = Folder::new();
+    for name in ["case.png", "case.jpg"] {
+        let path = folder.0.path().join(name);
+        image::RgbImage::new(4, 4).save(&path).unwrap();
+        let beside = |ending: &str| path.with_file_name(format!("{name}{ending}"));
+        let read = || [read_raster(&path, &Limits::default()), read_labels(&path, &Limits::default())];
+        assert!(read()[0].is_ok());
+        for (ending, text) in [
+            (".msk", ""),
+            (
+                ".aux.xml",
+                "<PAMDataset><PAMRasterBand band=\"1\"><NoDataValue>0</NoDataValue></PAMRasterBand></PAMDataset>",
+            ),
+        ] {
+            std::fs::write(beside(ending), text).unwrap();
+            for found in read() {
+                let error = found.unwrap_err().to_string();
+                assert!(
+                    error.contains(&format!("{name}{ending}")) && error.contains("gdal_translate"),
+                    "{error}"
+                );
+            }
+            std::fs::remove_file(beside(ending)).unwrap();
+        }
+    }
 }
 
 /// A file that says its baseline.

@@ -21,7 +21,8 @@ fn on_tiles_with_a_halo(data: &Path, output: &Path, epochs: u32) -> TrainTask {
 /// Writes other labels and other values where tiles are judged.
 fn disturb(folder: &Path, tiles: &[Sample]) {
     let [image_path, mask_path] = ["image.tif", "mask.tif"].map(|name| folder.join(name));
-    let [mut image, mut mask] = [&image_path, &mask_path].map(|path| read_raster(path, &Limits::default()).unwrap());
+    let [mut image, mut mask] =
+        [&image_path, &mask_path].map(|path| read_raster(path, &Limits::default()).unwrap());
     let plane = image.width * image.height;
     for tile in tiles {
         let (left, top) = tile.key.rsplit_once('@').unwrap().1.split_once(',').unwrap();

@@ -10,8 +10,8 @@ use roxmltree::{Document, Node};
 use super::kinds::{FileKind, GdalKind, is_image_folder};
 use super::{guard, zarr};
 use crate::error::DataError;
-use crate::geotiff::parse_xml;
 use crate::open::{open_regular, stays_inside};
+use crate::xml::parse_xml;
 
 /// Most bytes of a VRT, and most files that it may name.
 const MOST_BYTES: u64 = 4 << 20;

@@ -3,11 +3,11 @@
 mod distance;
 mod grid;
 mod keys;
-mod world_file;
+mod place_file;
 
 pub use grid::{Agreement, Difference, Grid, TOLERANCE};
-pub(crate) use world_file::is_world_file;
-pub use world_file::unread_world_file;
+pub use place_file::unread_place_file;
+pub(crate) use place_file::{contradicted_place, is_place_file, of_metadata};
 
 /// The tags of the georeference of a raster (OGC GeoTIFF 1.1, section 7), unchanged.
 #[derive(Debug, Clone, PartialEq, Default)]

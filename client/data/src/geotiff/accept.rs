@@ -10,7 +10,7 @@ use super::formats::{
     TRANSPARENCY_MASK, span,
 };
 use super::nodata::Nodata;
-use super::refused::{REWRITE, Refused};
+use super::refused::{LOSSY, REWRITE, Refused};
 use super::values::Kind;
 
 /// Keeps the indices of a palette.
@@ -137,7 +137,7 @@ impl Tags<'_, '_> {
             ycbcr,
             lerc: self.lerc(codec)?,
             complex: self.complex.filter(|_| kind.is_complex()),
-            nodata: self.nodata()?,
+            nodata: self.nodata(kind)?,
         };
         self.check_codec(&accepted)?;
         Ok(accepted)
@@ -322,19 +322,25 @@ impl Tags<'_, '_> {
         }
     }
 
-    fn nodata(&self) -> Result<Option<Nodata>, Refused> {
+    fn nodata(&self, kind: Kind) -> Result<Option<Nodata>, Refused> {
         const LONGEST: usize = 40;
         let found = self.file.bytes(self.directory, Tag::GdalNodata);
         let Some(text) = found.map_err(|text| Refused::new(text, "-a_nodata VALUE"))? else {
             return Ok(None);
         };
-        Nodata::parse(&text).map_err(|()| {
+        let refuse = |rule: &str| {
             let text = String::from_utf8_lossy(&text);
             let found: String = text.trim_end_matches('\0').chars().take(LONGEST).collect();
             let sentence =
-                format!("tag 42113 (GDAL_NODATA) must be one number, found `{}`", found.escape_debug());
+                format!("tag 42113 (GDAL_NODATA) must be {rule}, found `{}`", found.escape_debug());
             Refused::new(sentence, "-a_nodata VALUE")
-        })
+        };
+        let nodata = Nodata::parse(&text).map_err(|()| refuse("one number"))?;
+        // Some programs take the whole number below it, and others none.
+        if !kind.is_float() && !kind.is_complex() && nodata.is_some_and(|nodata| nodata.is_fraction()) {
+            return Err(refuse("a whole number where pixels are"));
+        }
+        Ok(nodata)
     }
 
     /// Checks what a compression needs of the other tags.
@@ -343,6 +349,7 @@ impl Tags<'_, '_> {
         let bands = accepted.samples_in_chunk();
         let bytes = kind == Kind::U8 && bits == 8;
         let (read, rule) = match codec {
+            Codec::Jpeg if self.role == Role::Labels => return Err(Refused::for_good(LOSSY.to_owned())),
             Codec::Jpeg if accepted.ycbcr => (
                 bytes && bands == 3,
                 "7 (JPEG) of YCbCr unless a strip or tile holds 3 bands of unsigned 8 bits",

@@ -21,13 +21,14 @@ pub(super) struct Directories<'a> {
     wide: usize,
 }
 
-/// The tags of one directory. If a tag occurs twice, the last one counts.
+/// The tags of one directory.
 pub(super) struct Directory {
     entries: BTreeMap<u16, Entry>,
     /// Where the next directory begins; 0 if there is none.
     pub(super) next: u64,
 }
 
+#[derive(PartialEq)]
 struct Entry {
     kind: Type,
     count: u64,
@@ -70,7 +71,7 @@ impl<'a> Directories<'a> {
     /// The directory that begins at an offset.
     ///
     /// # Errors
-    /// If it is outside the file or is cut short.
+    /// If it is outside the file, is cut short, or says two things by one tag.
     pub(super) fn read(&self, offset: u64) -> io::Result<Directory> {
         let wide = if self.wide == 8 { 8 } else { 2 };
         let count = self.number(offset, wide)?;
@@ -87,7 +88,14 @@ impl<'a> Directories<'a> {
             let count = number(&entry[4..4 + self.wide], self.little);
             // Entries of unknown types are skipped.
             if let Some(kind) = Type::from_u16(number(&entry[2..4], self.little) as u16) {
-                entries.insert(tag, Entry { kind, count, field: entry[4 + self.wide..].to_vec() });
+                let entry = Entry { kind, count, field: entry[4 + self.wide..].to_vec() };
+                // libtiff takes the first one, others the last.
+                if entries.get(&tag).is_some_and(|other| *other != entry) {
+                    let text =
+                        format!("a directory must have each tag once, found tag {tag} with two values");
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+                }
+                entries.insert(tag, entry);
             }
         }
         // Some writers leave out the last number of the file.
@@ -128,10 +136,8 @@ impl<'a> Directories<'a> {
         most: u64,
     ) -> Result<Option<Vec<u64>>, String> {
         let Some((kind, bytes)) = self.values(directory, tag, most)? else { return Ok(None) };
-        let whole = matches!(
-            kind,
-            Type::BYTE | Type::SHORT | Type::LONG | Type::LONG8 | Type::IFD | Type::IFD8 | Type::UNDEFINED
-        );
+        let whole =
+            matches!(kind, Type::BYTE | Type::SHORT | Type::LONG | Type::LONG8 | Type::IFD | Type::IFD8);
         if !whole {
             return Err(format!(
                 "tag {} ({tag:?}) must hold whole numbers, found type `{kind:?}`",

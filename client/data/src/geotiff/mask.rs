@@ -68,7 +68,8 @@ pub(super) fn find_mask(
 }
 
 /// The band of the first directory that says how opaque pixels are: tag 338 (ExtraSamples) calls it associated (1) or
-/// unassociated (2) alpha. GDAL takes the first such band for the mask of the others.
+/// unassociated (2) alpha. GDAL takes such a band for the mask of the others in files of two or four bands without a nodata
+/// value, if it is the last one; here it hides pixels in any file.
 pub(super) fn alpha_band(file: &Directories<'_>, first: &Directory, bands: usize) -> Option<usize> {
     let extra = file.numbers(first, Tag::ExtraSamples).ok().flatten().unwrap_or_default();
     let at = extra.iter().position(|kind| ALPHA.contains(kind))?;

@@ -45,9 +45,9 @@ pub use map::{WrittenFile, unwritable, write_map, write_public};
 pub use map_layout::{MAP_TILE, MapBand, MapKind, MapLayout, PutTile};
 pub(crate) use mask::hide;
 pub(crate) use metadata::Baseline;
-pub(crate) use metadata::parse as parse_xml;
 #[cfg(feature = "gdal")]
-pub(crate) use metadata::{Metadata, check_beside};
+pub(crate) use metadata::Metadata;
+pub(crate) use metadata::{MERGE, check_beside};
 pub(crate) use nodata::Nodata;
 pub use numbers::BaselineOffset;
 pub(crate) use numbers::Numbers;
@@ -58,7 +58,7 @@ pub use reader::GeoTiff;
 pub(crate) use reader::reference_in;
 #[cfg(feature = "gdal")]
 pub(crate) use refused::Refused;
-pub(crate) use refused::{REWRITE, conversion};
+pub(crate) use refused::{LOSSY, REWRITE, conversion};
 pub use stated::FileScaling;
 pub(crate) use stated::{Stated, StatedBand};
 use tiff::TiffError;

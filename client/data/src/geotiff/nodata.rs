@@ -11,16 +11,17 @@ pub(crate) struct Nodata {
 }
 
 impl Nodata {
-    /// Reads the text of the tag; `None` if it is empty.
+    /// Reads the text of the tag, which ends at its first zero byte; `None` if it is empty.
     ///
     /// # Errors
     /// If it is no number.
     pub(crate) fn parse(text: &[u8]) -> Result<Option<Self>, ()> {
         let text = std::str::from_utf8(text).map_err(|_| ())?;
-        let text = text.trim_matches(|c: char| c == '\0' || c.is_ascii_whitespace());
+        let text = text.split('\0').next().unwrap_or_default();
         if text.is_empty() {
             return Ok(None);
         }
+        let text = text.trim_ascii();
         let number = number(text)?;
         let whole = text.parse().ok().or_else(|| (number.fract() == 0.0).then_some(number as i128));
         Ok(Some(Self { number, whole }))
@@ -38,6 +39,11 @@ impl Nodata {
             Some(whole) if (low..=high).contains(&whole) => f32::NAN,
             _ => (self.number.round() as i128).clamp(low, high) as f32,
         }
+    }
+
+    /// Whether it lies between two whole numbers.
+    pub(super) fn is_fraction(&self) -> bool {
+        self.number.is_finite() && self.number.fract() != 0.0
     }
 
     pub(super) fn is_whole(&self, value: i128) -> bool {
@@ -86,6 +92,8 @@ fn number(text: &str) -> Result<f64, ()> {
     match rest.trim_end_matches('0').to_ascii_uppercase().as_str() {
         "1.#INF" => Ok(sign * f64::INFINITY),
         "1.#IND" | "1.#QNAN" | "1.#SNAN" => Ok(f64::NAN),
+        // GDAL takes it for 0 in some versions.
+        "NAN" if sign < 0.0 => Err(()),
         _ => text.parse().map_err(|_| ()),
     }
 }
@@ -108,9 +116,12 @@ mod tests {
         assert_eq!(marker("-1.#INF").unwrap().number, f64::NEG_INFINITY);
         assert_eq!(marker("1.#INF00").unwrap().number, f64::INFINITY);
         assert!(marker("-1.#IND").unwrap().number.is_nan() && marker("1.#QNAN0").unwrap().number.is_nan());
-        for bad in ["1.#XXX", "0 0 0", "none", "-9999,5", "0x10"] {
+        for bad in ["1.#XXX", "-nan", "0 0 0", "   ", " \0", "none", "-9999,5", "0x10"] {
             assert!(Nodata::parse(bad.as_bytes()).is_err(), "{bad}");
         }
         assert!(Nodata::parse(&[0xff, 0xfe]).is_err());
+        assert_eq!(marker("7\08"), marker("7"), "what follows the end is none of it");
+        assert!(marker("0.5").unwrap().is_fraction() && marker("-1e-9").unwrap().is_fraction());
+        assert!(!["7", "1e30", "nan", "-1.#INF"].iter().any(|text| marker(text).unwrap().is_fraction()));
     }
 }

@@ -13,14 +13,14 @@ use super::decode::Layout;
 use super::directory::{Directories, Directory};
 use super::formats::Codec;
 use super::mask::{alpha_band, check_nodata, find_mask, hide};
-use super::metadata::{Baseline, Metadata, check_beside};
+use super::metadata::{Baseline, MERGE, Metadata, check_beside};
 use super::numbers::Numbers;
 use super::pixels::{Pixels, Window};
 use super::refused::Refused;
 use super::source::Source;
 use crate::bandcheck::Scaling;
 use crate::error::DataError;
-use crate::georeference::GeoReference;
+use crate::georeference::{GeoReference, contradicted_place};
 use crate::raster::Limits;
 
 /// Decoded strips and tiles that are kept, in bytes.
@@ -114,9 +114,12 @@ impl GeoTiff {
             }
         }
         let reference = reference(&file, &directory);
+        if let Some(said) = reference.as_ref().and_then(|own| contradicted_place(path, own)) {
+            return Err(refuse(Refused::new(said, MERGE)));
+        }
         let bands = layout.accepted.samples;
-        let alpha = alpha_band(&file, &directory, bands);
         let metadata = Metadata::read(&file, &directory, bands, path).map_err(refuse)?;
+        let alpha = alpha_band(&file, &directory, bands).or(metadata.alpha);
         let scaling = numbers.scaling_of_file(&metadata, bands, path)?;
         let complex = layout.accepted.complex;
         if complex.is_some() && !scaling.is_empty() {

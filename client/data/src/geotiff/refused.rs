@@ -13,6 +13,8 @@ enum Remedy {
     Translate(&'static str),
     /// The amplitudes of complex numbers; `gdal_translate` would give their real parts.
     Amplitudes,
+    /// None.
+    Nothing,
 }
 
 impl Refused {
@@ -25,9 +27,15 @@ impl Refused {
         Self { sentence, remedy: Remedy::Amplitudes }
     }
 
-    /// With a command for the file.
+    /// Of what no command mends.
+    pub(super) fn for_good(sentence: String) -> Self {
+        Self { sentence, remedy: Remedy::Nothing }
+    }
+
+    /// With a command for the file, if there is one.
     pub(crate) fn about(&self, path: &Path) -> String {
         let command = match self.remedy {
+            Remedy::Nothing => return self.sentence.clone(),
             Remedy::Translate(options) => conversion(options, path),
             Remedy::Amplitudes => format!(
                 "outside of data sets, convert it with `gdal_calc.py -A {} --allBands=A --calc=\"abs(A)\" --type=Float32 \
@@ -43,6 +51,10 @@ impl Refused {
 pub(crate) fn conversion(options: &str, path: &Path) -> String {
     format!("convert it with `gdal_translate {options} {} converted.tif`", path.display())
 }
+
+/// Why a mask in JPEG is refused. No command brings its classes back.
+pub(crate) const LOSSY: &str = "a mask must not be in JPEG, which changes the numbers where classes meet; write the mask as PNG or \
+                                TIFF from what it was made of";
 
 /// Options that make an equal file with plain compression.
 pub(crate) const REWRITE: &str = "-co COMPRESS=DEFLATE";

@@ -111,7 +111,7 @@ pub fn summarise_with(
         unused: unused::of(dataset)?,
         warnings: [dataset.notes(), &config.warnings()].concat(),
     };
-    summary.warnings.extend(unused::world_files(dataset, &summary.unused));
+    summary.warnings.extend(unused::place_files(dataset, &summary.unused));
     let mut done = 0;
     // Files that could not be opened belong to no part, and are told with the training part.
     let broken = if dataset.is_empty(Split::Train) { dataset.broken_groups() } else { Groups::default() };

@@ -14,7 +14,7 @@ use crate::dataset::Dataset;
 use crate::error::DataError;
 use crate::files::{are_polygons, each_below, is_image};
 use crate::gdal_file::has_known_ending;
-use crate::georeference::{is_world_file, unread_world_file};
+use crate::georeference::{is_place_file, of_metadata, unread_place_file};
 use crate::geotiff::{Numbers, Role};
 use crate::image_file::ImageFile;
 use crate::raster::Limits;
@@ -59,8 +59,8 @@ pub(super) fn of(dataset: &Dataset) -> Result<Vec<UnusedFile>, DataError> {
     for root in &roots {
         each_below(root, &mut seen, &mut |file| {
             if !used.contains(file) {
-                let reason = match is_world_file(file) {
-                    true => reason_of_world_file(file, &used),
+                let reason = match is_place_file(file) {
+                    true => reason_of_place_file(file, &used),
                     false => reason(file, root, &config.layout, &config.classes),
                 };
                 let name = file.strip_prefix(base).unwrap_or(file);
@@ -188,36 +188,39 @@ fn places(base: &Path, layout: &Layout) -> (Vec<PathBuf>, Vec<PathBuf>) {
 }
 
 const UNREAD: &str =
-    "a world file, which is not read, and the image beside it has no georeference of its own";
+    "says where the image beside it lies, which is not read, and that has no georeference of its own";
 
-fn reason_of_world_file(file: &Path, used: &HashSet<PathBuf>) -> &'static str {
+fn reason_of_place_file(file: &Path, used: &HashSet<PathBuf>) -> &'static str {
     if image_of(file, used).is_some() { UNREAD } else { "describes a file beside it" }
 }
 
-/// The image in use that a world file is of, if that has no georeference of its own.
-fn image_of(world: &Path, used: &HashSet<PathBuf>) -> Option<PathBuf> {
+/// The image in use that a file says the place of, if that has no georeference of its own.
+fn image_of(place: &Path, used: &HashSet<PathBuf>) -> Option<PathBuf> {
     let endings = ["tif", "tiff", "TIF", "TIFF", "png", "PNG", "jpg", "jpeg", "JPG", "JPEG"];
-    let image =
-        endings.map(|ending| world.with_extension(ending)).into_iter().find(|file| used.contains(file))?;
+    let images = match of_metadata(place) {
+        Some(image) => vec![image],
+        None => endings.map(|ending| place.with_extension(ending)).into(),
+    };
+    let image = images.into_iter().find(|file| used.contains(file))?;
     let opened = ImageFile::with_windows(Role::Image, &image, &Limits::default(), Numbers::STORED);
     let placed = matches!(&opened, Ok(Some(file)) if file.reference().is_some());
     (!placed).then_some(image)
 }
 
-/// A warning where images have world files that are not read, with the first of them.
-pub(super) fn world_files(dataset: &Dataset, unused: &[UnusedFile]) -> Option<String> {
+/// A warning where files that are not read say where images lie, with the first of them.
+pub(super) fn place_files(dataset: &Dataset, unused: &[UnusedFile]) -> Option<String> {
     let base = dataset.path().parent().unwrap_or_else(|| Path::new("."));
-    let mut worlds = unused.iter().filter(|file| file.reason == UNREAD);
+    let mut places = unused.iter().filter(|file| file.reason == UNREAD);
     let mut used = HashSet::new();
     dataset.all_files(&mut |file| {
         used.insert(file.to_owned());
     });
-    let first = image_of(&base.join(&worlds.next()?.file), &used)?;
-    let more = match worlds.count() {
+    let first = image_of(&base.join(&places.next()?.file), &used)?;
+    let more = match places.count() {
         0 => String::new(),
         others => format!(" ({} likewise)", counted(others, "more image")),
     };
-    Some(format!("{}{more}", unread_world_file(&first)?))
+    Some(format!("{}{more}", unread_place_file(&first)?))
 }
 
 fn reason<'a>(file: &Path, root: &Path, layout: &'a Layout, classes: &[String]) -> &'a str {

@@ -9,7 +9,7 @@ use eosfed_common::ablation::AblationFile;
 use eosfed_common::outln;
 use eosfed_trainer::ensemble;
 
-use super::arguments::{Format, ScoringArguments};
+use super::arguments::{Format, ScoringArguments, place};
 use super::output::{advance, align_numbers, progress_bar};
 
 /// Score a head with all its encoders, and without each of them in turn.
@@ -26,7 +26,7 @@ pub(super) struct AblateArguments {
     #[command(flatten)]
     scoring: ScoringArguments,
     /// Folder for the results.
-    #[arg(long)]
+    #[arg(long, value_parser = place)]
     output: PathBuf,
 }
 

@@ -126,6 +126,18 @@ impl From<BandsArgument> for BandRule {
     }
 }
 
+/// Reads `--output`, a place for files. With other programs the option says how to print, which is no place.
+pub(super) fn place(text: &str) -> Result<PathBuf, String> {
+    if let Ok(format) = Format::from_str(text, true) {
+        let (name, print) = match format {
+            Format::Json => ("json", "`--format json` prints JSON"),
+            Format::Table => ("table", "`--format table` prints text"),
+        };
+        return Err(format!("it names a place for files; {print}, and `./{name}` is a place of that name"));
+    }
+    Ok(PathBuf::from(text))
+}
+
 /// Reads `--input-size`: a side that the encoders can take.
 pub(super) fn input_size(text: &str) -> Result<u32, String> {
     const LARGEST: u32 = 4096;
@@ -156,6 +168,18 @@ pub(super) fn not_negative(text: &str) -> Result<f64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_format_is_no_place_for_files() {
+        for (format, advice) in
+            [("json", "`--format json`"), ("JSON", "`./json`"), ("table", "`--format table`")]
+        {
+            assert!(place(format).is_err_and(|said| said.contains(advice)), "{format}");
+        }
+        for folder in ["./json", "json/", "maps", "scores.json"] {
+            assert_eq!(place(folder), Ok(PathBuf::from(folder)));
+        }
+    }
 
     #[test]
     fn numbers_have_bounds() {

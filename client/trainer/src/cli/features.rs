@@ -8,7 +8,7 @@ use eosfed_common::counted::counted;
 use eosfed_common::outln;
 use eosfed_trainer::ensemble::{self, EncoderChoice, ExportFormat, ExportOptions};
 
-use super::arguments::{BandsArgument, ComputeArguments, SplitArgument, input_size};
+use super::arguments::{BandsArgument, ComputeArguments, SplitArgument, input_size, place};
 use super::output::{advance, progress_bar, warn_of, warn_of_skipped};
 
 /// Compute features of a data set for a classifier of your own.
@@ -50,7 +50,7 @@ pub(super) struct FeaturesArguments {
     #[arg(long, value_enum, default_value_t)]
     files: FilesArgument,
     /// The safetensors file, or the folder for NumPy files.
-    #[arg(long)]
+    #[arg(long, value_parser = place)]
     output: PathBuf,
     #[command(flatten)]
     compute: ComputeArguments,

@@ -12,7 +12,7 @@ use eosfed_common::plan::{ClassWeights, Loss};
 use eosfed_trainer::ensemble::{self, EncoderChoice, FitOptions, FitReport};
 
 use super::arguments::{
-    BandsArgument, ComputeArguments, Format, SamplesArguments, input_size, not_negative, positive,
+    BandsArgument, ComputeArguments, Format, SamplesArguments, input_size, not_negative, place, positive,
 };
 use super::composition::{fusion, loss, scaled, selection};
 use super::output::{print_json, progress_bar, warn_of};
@@ -38,7 +38,7 @@ pub(super) struct FitArguments {
     #[arg(long, default_value = "all")]
     encoders: EncoderChoice,
     /// Folder for the head.
-    #[arg(long)]
+    #[arg(long, value_parser = place)]
     output: PathBuf,
     /// Name of the head in tables. Default: the name of the output folder.
     #[arg(long)]

@@ -14,7 +14,7 @@ use eosfed_trainer::ensemble::{
     self, FailedScene, PredictOptions, PredictReport, PresentMap, SceneEnd, Scenes, ScenesReport, Several,
 };
 
-use super::arguments::{ComputeArguments, Format};
+use super::arguments::{ComputeArguments, Format, place};
 use super::output::{advance, print_json, progress_bar, warn_of};
 use super::signals::remove_unfinished_at_end;
 
@@ -118,7 +118,7 @@ pub(super) struct PredictArguments {
     #[arg(long)]
     strict: bool,
     /// GeoTIFF file for the map; with `--scenes`, the folder for the maps.
-    #[arg(long)]
+    #[arg(long, value_parser = place)]
     output: PathBuf,
     /// Picture file (PNG) for a preview of the map, with a legend and, with a georeference, a scale bar.
     #[arg(long)]

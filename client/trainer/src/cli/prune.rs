@@ -8,7 +8,7 @@ use comfy_table::{Table, presets};
 use eosfed_common::outln;
 use eosfed_trainer::ensemble::{self, PruneOptions, PruneReport, PruneSide};
 
-use super::arguments::{Format, ScoringArguments};
+use super::arguments::{Format, ScoringArguments, place};
 use super::output::{align_numbers, print_json};
 use super::signals::StopFlag;
 
@@ -34,7 +34,7 @@ pub(super) struct PruneArguments {
     #[command(flatten)]
     scoring: ScoringArguments,
     /// Folder for the smaller head.
-    #[arg(long)]
+    #[arg(long, value_parser = place)]
     output: PathBuf,
 }
 

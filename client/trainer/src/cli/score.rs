@@ -8,7 +8,7 @@ use eosfed_common::outln;
 use eosfed_common::stdout::print_warning;
 use eosfed_trainer::ensemble::{self, ScoreRow};
 
-use super::arguments::{Format, ScoringArguments};
+use super::arguments::{Format, ScoringArguments, place};
 use super::output::{print_json, warn_of_skipped};
 
 /// Score heads side by side on samples that they have not seen.
@@ -24,7 +24,7 @@ pub(super) struct ScoreArguments {
     #[command(flatten)]
     scoring: ScoringArguments,
     /// Folder for the results.
-    #[arg(long)]
+    #[arg(long, value_parser = place)]
     output: PathBuf,
 }
 

@@ -52,7 +52,7 @@ impl Likeness {
         let seen = Seen::surveyed(&surveyed, Imagery::default(), None);
         unlike.extend(seen.unlike(head.learned()));
         unlike.extend(scene.baseline_notes(options));
-        let unplaced = scene.unread_world_file(options);
+        let unplaced = scene.unread_place_file(options);
         let unknown = scale.unknown(&head.file, distance).into_iter().chain(train::unknown(head.learned()));
         let unknown = unplaced.into_iter().chain(unknown);
         if options.strict && !unlike.is_empty() {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use eosfed_data::{
     BandScaling, DataError, GeoReference, ImageFile, Limits, Reading, Valid, baseline_notes, choose_bands,
-    unread_world_file,
+    unread_place_file,
 };
 
 use super::options::PredictOptions;
@@ -88,9 +88,9 @@ impl Scene {
         self.dates[0].files[0].reference()
     }
 
-    /// What to know where the scene has no georeference and a world file lies beside its first file.
-    pub(super) fn unread_world_file(&self, options: &PredictOptions) -> Option<String> {
-        if self.reference().is_some() { None } else { unread_world_file(&options.images[0][0]) }
+    /// What to know where the scene has no georeference and a file beside its first one says where it lies.
+    pub(super) fn unread_place_file(&self, options: &PredictOptions) -> Option<String> {
+        if self.reference().is_some() { None } else { unread_place_file(&options.images[0][0]) }
     }
 
     /// The ground sampling distance in metres in the middle of the scene, if it states it.
