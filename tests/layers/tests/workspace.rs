@@ -210,6 +210,7 @@ const OUTSIDE: Outside = Outside {
         "strum",
         "thiserror",
         "toml",
+        "toml_parser",
         "zeroize",
     ],
     forbidden: &[
