@@ -7,7 +7,7 @@
 
 use std::path::{Path, PathBuf};
 
-use eosfed_data::{Dataset, Limits, Look, Split, Summary, Target, summarise_with};
+use eosfed_data::{Dataset, Limits, Look, Proposal, Split, Summary, Target, propose, summarise_with};
 
 fn folder(test: &str) -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
@@ -125,4 +125,71 @@ fn aerial_pictures_have_masks_of_indices() {
     let summary = look(&dataset);
     let unused: Vec<&str> = summary.unused.iter().map(|unused| unused.reason.as_str()).collect();
     assert_eq!((summary.unreadable.len(), unused.len()), (0, 1), "{unused:?}");
+}
+
+/// Copies a folder, as a proposal lies beside the files.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), &target).unwrap();
+        }
+    }
+}
+
+/// What is proposed for a data set, which opens with so many samples and has these words and questions.
+fn proposes(data: &Path, expected: usize, words: &[&str], questions: &[&str]) -> Result<Summary, String> {
+    let folder = tempfile::tempdir().unwrap();
+    copy(data, folder.path());
+    let Proposal { text, questions: asked } = propose(folder.path(), &Limits::default()).unwrap();
+    for word in words {
+        assert!(text.contains(word), "{word}\n{text}");
+    }
+    for question in questions {
+        assert!(asked.iter().any(|asked| asked.contains(question)), "{question}\n{asked:?}");
+    }
+    std::fs::write(folder.path().join("dataset.toml"), &text).unwrap();
+    let dataset = Dataset::open(folder.path(), &Limits::default()).unwrap();
+    assert_eq!(samples(&dataset), expected, "{text}");
+    summarise_with(&dataset, Look { most: Some(12) }, |_, _| ()).map_err(|error| error.to_string())
+}
+
+#[test]
+fn proposals_for_data_sets_open() {
+    let Some(data) = folder("proposals_for_data_sets_open") else { return };
+    let summary = proposes(
+        &data.join("bigearthnet-v2"),
+        84,
+        &["task = \"segmentation\"", "images = [\"s1\", \"s2\"]", "masks = \"mask19\""],
+        &["files of `clc` were looked at", "names of the classes", "order of `images`"],
+    );
+    assert_eq!(summary.unwrap().unreadable, []);
+    let refused = proposes(
+        &data.join("biomassters"),
+        7,
+        &[
+            "task = \"regression\"\nclasses = [\"agbm\"]",
+            "images = [\"s1/{sample}_{part}.tif\", \"s2/{sample}_{part}.tif\"]",
+            "masks = \"agbm/{sample}.tif\"",
+            "group = \"sample\"",
+        ],
+        &["`target_unit`", "what are the bands", "several have one mask or target"],
+    );
+    // One of the two orbits is missing there, which `max_corrupt_share` can allow.
+    assert!(refused.unwrap_err().contains("must have at least one pixel with data in every band"));
+    let summary = proposes(
+        &data.join("dubai-aerial-seg"),
+        36,
+        &["sensor = \"rgb\"", "hold the values [0, 1, 2, 3, 4, 5]"],
+        &["names of the classes"],
+    );
+    assert_eq!(summary.unwrap().unreadable, []);
+    let classes = "classes = [\"AnnualCrop\", \"Forest\"";
+    let questions = &["are the folders classes"];
+    proposes(&data.join("eurosat-rgb"), 2100, &[classes, "sensor = \"rgb\""], questions).unwrap();
+    proposes(&data.join("eurosat-ms"), 198, &[classes, "sensor = \"sentinel2_l1c\""], questions).unwrap();
 }

@@ -1,14 +1,22 @@
 //! What masks hold: which values, in all of them or in so many.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use eosfed_common::counted::counted;
 use eosfed_common::model::Task;
+use eosfed_common::printable::{MAX_WORD, Printable};
 
+use super::Draft;
+use super::bands::Looked;
+use super::folders::is_mask;
+use super::text::{list, shown};
 use crate::dataset::WindowReader;
 use crate::error::DataError;
 use crate::geotiff::Numbers;
 use crate::raster::{Limits, whole_number};
+use crate::sample::IGNORE;
 
 /// Most masks that are looked at, spread evenly over all.
 const MASKS: usize = 5000;
@@ -28,6 +36,8 @@ pub(super) struct MaskValues {
     pub(super) of: usize,
     /// Masks that could not be read.
     pub(super) unreadable: usize,
+    /// Most bands that one has.
+    pub(super) bands: usize,
     /// All values, if `is_classes`.
     pub(super) values: BTreeSet<i64>,
     /// Whether they may be numbers of classes: one band of few different whole numbers.
@@ -82,6 +92,7 @@ impl MaskValues {
     fn add(&mut self, path: &Path, limits: &Limits) -> Result<u64, DataError> {
         let mut file = WindowReader::open_label(path, limits, Numbers::default(), Task::Segmentation, 1)?;
         let [width, height] = file.size();
+        self.bands = self.bands.max(file.bands());
         self.is_classes &= file.bands() == 1;
         let rows = (AT_ONCE / width.max(1) / file.bands().max(1)).max(1);
         for top in (0..height).step_by(rows) {
@@ -121,6 +132,100 @@ fn spread(files: &[PathBuf], most: usize, pixels: u64, limits: &Limits) -> usize
     });
     let allowed = pixels / first.unwrap_or(1).max(1);
     files.len().min(most).min(usize::try_from(allowed).unwrap_or(usize::MAX)).max(1).min(files.len())
+}
+
+/// A folder of few different whole numbers, as maps of classes have, of some of its files; none if it does not look like one.
+pub(super) fn map_of_classes(files: &[PathBuf], limits: &Limits) -> Option<MaskValues> {
+    /// Files that are looked at, and about so many pixels of them.
+    const LOOK: (usize, u64) = (16, 1 << 24);
+    /// Most values of such a map; what is measured has more.
+    const FEW: usize = 64;
+    let found = MaskValues::of_some(files, LOOK.0, LOOK.1, limits).ok()?;
+    (found.is_classes && (2..=FEW).contains(&found.values.len())).then_some(found)
+}
+
+impl Draft<'_> {
+    /// What masks hold.
+    pub(super) fn masks(&mut self, folder: &Path, files: &[PathBuf]) -> Result<(), DataError> {
+        let MaskValues { looked_at, of, unreadable, bands, values, is_classes } =
+            MaskValues::of(files, self.limits)?;
+        if unreadable > 0 {
+            self.ask(format!(
+                "{} cannot be read: `eosfed-client data inspect` says why; are they needed?",
+                counted(unreadable, "mask")
+            ));
+        }
+        if bands > 1 {
+            let _ = writeln!(
+                self.head,
+                "# The files of `{}` have {bands} bands, as masks of colours do.\ntask = \"segmentation\"\nclasses = {}",
+                shown(folder),
+                list(["class_0", "class_1"].map(str::to_owned))
+            );
+            self.ask(format!(
+                "a mask has one band with the number of a class, and those in `{}` have {bands}: are they colours of classes? Such \
+                 masks have to become numbers first",
+                shown(folder)
+            ));
+            return Ok(());
+        }
+        if !is_classes {
+            self.target(folder, files);
+            return Ok(());
+        }
+        let zero_and_high = values.iter().copied().eq([0, i64::from(IGNORE)]);
+        let known: Vec<i64> =
+            values.iter().copied().filter(|value| zero_and_high || *value != i64::from(IGNORE)).collect();
+        let from_zero = known.iter().copied().eq(0..known.len() as i64);
+        let names = list((0..known.len().max(2)).map(|at| format!("class_{at}")));
+        let all = if looked_at + unreadable == of { String::new() } else { format!(" of {of}") };
+        let verb = if looked_at == 1 { "holds" } else { "hold" };
+        let _ = writeln!(
+            self.head,
+            "# {}{all} {verb} the values {known:?}.\ntask = \"segmentation\"\nclasses = {names}",
+            counted(looked_at, "mask")
+        );
+        if !from_zero && known.len() > 1 {
+            let _ = writeln!(self.head, "mask_values = {known:?}");
+        }
+        if !all.is_empty() {
+            self.ask(format!(
+                "{looked_at} of {of} masks were looked at: do others hold more values? Pixels of values that are not listed have no \
+                 label, and `eosfed-client data inspect` counts them"
+            ));
+        }
+        self.ask("what are the names of the classes, in the order of their values?");
+        Ok(())
+    }
+
+    /// Numbers that are no classes.
+    fn target(&mut self, folder: &Path, files: &[PathBuf]) {
+        /// Files that are tried where some cannot be read.
+        const TRIED: usize = 20;
+        let looked = files.iter().take(TRIED).find_map(|file| Looked::at(file, self.limits).ok());
+        let looked = looked.filter(|looked| looked.low <= looked.high);
+        let reach = looked.as_ref().map_or_else(String::new, |Looked { low, high, .. }| {
+            format!(". Those of its first file that is read reach from {low} to {high}")
+        });
+        let own = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let named = !is_mask(folder) && Printable::parse(own, 1..=MAX_WORD).is_ok();
+        let target = if named { own } else { "target" };
+        let _ = writeln!(
+            self.head,
+            "# `{}` holds numbers that are no classes: fractions, or more than {MOST_VALUES} different ones{reach}.\ntask = \
+             \"regression\"\nclasses = {}\n# target_unit = \"m\"",
+            shown(folder),
+            list([target.to_owned()])
+        );
+        self.ask(format!(
+            "what is the target (`classes`), and in which unit are its numbers (`target_unit`)? The partners of a job need the same \
+             unit{reach}"
+        ));
+        if let Some(mark) = looked.and_then(|looked| looked.mark()) {
+            let _ = writeln!(self.head, "target_nodata = {mark:?}");
+            self.ask(format!("does {mark} mark missing pixels of the target (`target_nodata`)?"));
+        }
+    }
 }
 
 #[cfg(test)]
