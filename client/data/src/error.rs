@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use eosfed_common::counted::counted;
+
 /// Why a data set or one of its files cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DataError {
     /// `dataset.toml` breaks rules: all of them.
-    #[error("{path}: {} problem(s) in the data set:{}", .problems.len(), listing(.problems), path = path.display())]
+    #[error("{path}: {} in the data set:{}", counted(.problems.len(), "problem"), listing(.problems), path = path.display())]
     Config {
         /// The file.
         path: PathBuf,

@@ -122,6 +122,8 @@ fn a_mask_without_georeference_is_read_and_noted() {
         let warnings = read(&pairs(), &[("i/p.tif", SIDE, image), ("m/p.tif", SIDE, mask)]).unwrap();
         let noted = |text: &String| text.contains("masks") && text.contains("only their sizes were compared");
         assert!(warnings.iter().any(noted), "{warnings:?}");
+        // Of the mask, which is told by its path below the data set's folder.
+        assert!(warnings.iter().any(|text| text.ends_with("compared (1 file: `m/p.tif`)")), "{warnings:?}");
     }
     let warnings = read(&pairs(), &[("i/p.tif", SIDE, None), ("m/p.tif", SIDE, None)]).unwrap();
     assert!(!warnings.iter().any(|text| text.contains("sizes")), "{warnings:?}");

@@ -131,7 +131,7 @@ fn statements_that_are_wrong_or_differ_are_refused() {
         ("\"raster:bands\": [{\"scale\": \"x\"}]", "`scale` must be a finite number, found `\\\"x\\\"`"),
         ("\"raster:bands\": [{\"nodata\": \"none\"}]", "`nodata` must be a number"),
         ("\"raster:bands\": [{\"unit\": 3}]", "`unit` must be text, found `3`"),
-        ("\"raster:bands\": [{\"scale\": 1.5}, {\"scale\": 1.5}]", "each of its 1 band(s), found `2`"),
+        ("\"raster:bands\": [{\"scale\": 1.5}, {\"scale\": 1.5}]", "each of its 1 band, found `2`"),
         (
             "\"raster:bands\": [{\"scale\": 2}], \"bands\": [{\"raster:scale\": 3}]",
             "`scale` must be stated once for a band, found `3` and `2`",

@@ -1,10 +1,10 @@
 //! Sentinel-2 products before and since processing baseline 04.00, whose numbers differ by 1,000 for the same
 //! reflectance: files say which they are.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::Dataset;
+use super::baseline_words::{EARLIER, LATER, MIXED, NOT_THERE, REMOVED, joined};
 use super::grids::Header;
 use crate::bandcheck::Scaling;
 use crate::config::Reading;
@@ -12,19 +12,6 @@ use crate::error::DataError;
 use crate::geotiff::{Baseline, FileScaling};
 use crate::image_file::ImageFile;
 
-/// A note that is shown only beside one about later baselines.
-const EARLIER: &str = "images are of a Sentinel-2 processing baseline before 04.00";
-const LATER: &str = "images are of Sentinel-2 processing baseline 04.00 or later, whose numbers are 1000 larger than those of \
-                     earlier ones, and `offset` does not take it away; write `baseline_offset = \"remove\"` in dataset.toml \
-                     (for a map, `predict --baseline-offset remove`), or `\"keep\"` if it was removed before";
-const MIXED: &str = "images are of Sentinel-2 processing baselines before and since 04.00, whose numbers differ by 1000 for the \
-                     same reflectance; write `baseline_offset = \"remove\"` in dataset.toml (for a map, `predict \
-                     --baseline-offset remove`), or `\"keep\"` if that difference was removed before";
-const NOT_THERE: &str = "images are of a Sentinel-2 processing baseline before 04.00, to whose numbers nothing was added, and `offset` \
-                         takes 1000 away from them; take it out";
-/// A note that is shown only beside one about earlier baselines.
-const REMOVED: &str =
-    "images are of Sentinel-2 processing baseline 04.00 or later, and `offset` takes 1000 away";
 /// How near an offset must be to what the data set needs, as a share of it.
 const NEAR: f64 = 1e-3;
 
@@ -66,7 +53,7 @@ impl Dataset {
         }
         let said = |kind: Option<(usize, &Path, Baseline)>| {
             let (count, path, baseline) = kind?;
-            let path = self.path.parent().and_then(|root| path.strip_prefix(root).ok()).unwrap_or(path);
+            let path = path.strip_prefix(self.root()).unwrap_or(path);
             Some(format!("{count} of baseline {baseline} and the like (`{}`)", path.display()))
         };
         let [earlier, later] = kinds.map(said);
@@ -120,14 +107,4 @@ fn offset_is_removed(reading: &Reading) -> bool {
         let needed = -Baseline::OFFSET * scale;
         (offset - needed).abs() <= NEAR * needed.abs()
     })
-}
-
-/// Notes about all samples together.
-pub(crate) fn joined(notes: &BTreeSet<String>) -> Vec<String> {
-    let has = |note: &str| notes.contains(note);
-    let mixed = has(MIXED) || ((has(EARLIER) || has(NOT_THERE)) && (has(LATER) || has(REMOVED)));
-    let own = [EARLIER, LATER, NOT_THERE, REMOVED, MIXED];
-    let others = notes.iter().filter(|note| !own.contains(&note.as_str())).cloned();
-    let said = if mixed { Some(MIXED) } else { [LATER, NOT_THERE].into_iter().find(|note| has(note)) };
-    others.chain(said.map(str::to_owned)).collect()
 }

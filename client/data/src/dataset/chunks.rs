@@ -3,14 +3,13 @@
 //! The share of damaged files is judged over the whole data set, for any size of chunks: in a chunk of
 //! 32 samples a single damaged file is already 3 %.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 
 use eosfed_common::head::Imagery;
 use rayon::prelude::*;
 
-use super::baseline;
 use super::imagery::ImageryRange;
+use super::notes::{Note, Notes};
 use super::read::ReadSample;
 use super::unlisted::Unlisted;
 use super::{Dataset, Sample};
@@ -30,7 +29,7 @@ pub struct Chunks<'a> {
     next: usize,
     skipped: Skipped,
     unlisted: Unlisted,
-    notes: BTreeSet<String>,
+    notes: Notes,
     imagery: ImageryRange,
     found_any: bool,
     failed: bool,
@@ -55,7 +54,8 @@ impl<'a> Chunks<'a> {
         // once, with the training part.
         let largest = split == Split::Train;
         let skipped = if largest { dataset.broken.clone() } else { Skipped::default() };
-        let notes = if largest { dataset.notes.iter().cloned().collect() } else { BTreeSet::new() };
+        let mut notes = Notes::default();
+        notes.extend(dataset.notes.iter().filter(|_| largest).cloned().map(Note::from));
         Ok(Self {
             dataset,
             entries,
@@ -121,7 +121,12 @@ impl<'a> Chunks<'a> {
     /// Notes about the images so far, such as resampling.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
-        baseline::joined(&self.notes).into_iter().chain(self.imagery.note()).collect()
+        self.notes.said(self.dataset.root()).into_iter().chain(self.imagery.note()).collect()
+    }
+
+    /// The same before they are joined, and a note about all images together.
+    pub(crate) fn noted(&self) -> (&Notes, Option<String>) {
+        (&self.notes, self.imagery.note())
     }
 
     /// The common properties of the samples so far.

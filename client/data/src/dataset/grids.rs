@@ -6,6 +6,7 @@
 
 use std::path::Path;
 
+use super::notes::Note;
 use crate::error::DataError;
 use crate::georeference::{Agreement, GeoReference, Grid};
 use crate::geotiff::{BandName, Baseline};
@@ -83,12 +84,12 @@ impl Anchor<'_> {
         path: &Path,
         grid: &Grid,
         pair: Pair,
-        notes: &mut Vec<String>,
+        notes: &mut Vec<Note>,
     ) -> Result<(), DataError> {
         let agreement = self.grid.compared(grid);
         let agreement = agreement
             .map_err(|difference| DataError::file(path, difference.sentence(self.path.display())))?;
-        notes.extend(note(agreement, pair));
+        notes.extend(note(agreement, pair).map(|text| Note::of(path, text)));
         Ok(())
     }
 }

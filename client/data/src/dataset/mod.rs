@@ -6,6 +6,7 @@
 
 mod access;
 mod baseline;
+mod baseline_words;
 mod choice;
 mod chunks;
 mod class_groups;
@@ -19,6 +20,7 @@ mod index;
 mod items;
 mod leakage;
 mod location;
+mod notes;
 mod overlap;
 mod patterns;
 mod place;
@@ -60,12 +62,12 @@ use unreadable::Unreadable;
 pub use valid::Valid;
 
 pub use baseline::baseline_notes;
-pub(crate) use baseline::joined as joined_notes;
 pub(crate) use choice::choose;
 pub use choice::choose_bands;
 pub use chunks::Chunks;
 pub(crate) use imagery::ImageryRange;
 pub(crate) use leakage::EqualPixels;
+pub(crate) use notes::{Note, Notes};
 use polygons::PolygonFiles;
 pub use polygons::PolygonReport;
 pub use random_windows::KeptPlace;
@@ -257,6 +259,11 @@ impl Dataset {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The folder of its description, from which its files are named.
+    pub(crate) fn root(&self) -> &Path {
+        self.path.parent().unwrap_or(&self.path)
     }
 
     /// Its description.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use eosfed_common::model::Task;
 
 use super::grids::{Anchor, Header, Pair};
+use super::notes::Note;
 use super::readers::WindowReader;
 use super::unlisted::Unlisted;
 use super::window::Window;
@@ -22,7 +23,7 @@ pub(super) struct Scene {
     /// What of it is judged; absent if all is.
     pub(super) judged: Option<Judged>,
     pub(super) unlisted: Unlisted,
-    pub(super) notes: Vec<String>,
+    pub(super) notes: Vec<Note>,
 }
 
 /// A sample, and facts about its images besides their values.
@@ -31,7 +32,7 @@ pub(crate) struct ReadSample {
     /// Values of its mask that `mask_values` does not list.
     pub(crate) unlisted: Unlisted,
     /// Notes about what was done to the images.
-    pub(crate) notes: Vec<String>,
+    pub(crate) notes: Vec<Note>,
     /// In metres, where the files say it.
     pub(crate) ground_sampling_distance: Option<f64>,
 }
@@ -151,7 +152,7 @@ impl Dataset {
         path: &Path,
         image: &Path,
         first: &Header,
-        notes: &mut Vec<String>,
+        notes: &mut Vec<Note>,
         unlisted: &mut Unlisted,
     ) -> Result<Target, DataError> {
         let reader = self.open_label(path, 1)?;
@@ -166,7 +167,7 @@ impl Dataset {
         found: &Header,
         image: &Path,
         first: &Header,
-        notes: &mut Vec<String>,
+        notes: &mut Vec<Note>,
     ) -> Result<(), DataError> {
         if (found.size, found.bands) != (first.size, 1) {
             let found = format!(

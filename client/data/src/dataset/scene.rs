@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::grids::Header;
+use super::notes::Note;
 use super::polygons::POLYGON_BLOCK;
 use super::read::Scene;
 use super::readers::{Opened, Readers, Stored, WindowReader};
@@ -33,7 +34,7 @@ pub(super) struct SceneFiles {
     pub(super) size: [usize; 2],
     pub(super) grid: Grid,
     pub(super) ground_sampling_distance: Option<f64>,
-    pub(super) notes: Vec<String>,
+    pub(super) notes: Vec<Note>,
     readers: Arc<Readers>,
 }
 

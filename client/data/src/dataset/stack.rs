@@ -7,6 +7,7 @@ use eosfed_common::counted::counted;
 use super::Dataset;
 use super::choice::{Refusal, Taken, places, taken};
 use super::grids::{Anchor, Header, Pair};
+use super::notes::Note;
 use super::readers::WindowReader;
 use crate::error::DataError;
 use crate::geotiff::BandName;
@@ -42,7 +43,7 @@ impl Dataset {
         &self,
         paths: &[PathBuf],
         headers: &[Header],
-        notes: &mut Vec<String>,
+        notes: &mut Vec<Note>,
     ) -> Result<StackPlan, DataError> {
         let taken = self.taken(paths, headers)?;
         let finest = finest(headers);
@@ -65,12 +66,12 @@ impl Dataset {
             }
             let by = self.resampling(path, &bands)?;
             let way = if by == Resampling::Nearest { "nearest pixel" } else { "bilinear" };
-            notes.push(format!(
-                "images of {w}x{h} pixels were resampled to the finest, {width}x{height} ({way})"
-            ));
+            let text =
+                format!("images of {w}x{h} pixels were resampled to the finest, {width}x{height} ({way})");
+            notes.push(text.into());
             layers.push(Layer { size: [w, h], covered: Some((anchor.grid.pixels_of(&grid), by)), chosen });
         }
-        notes.extend(self.baseline_note(paths, headers)?);
+        notes.extend(self.baseline_note(paths, headers)?.map(Note::from));
         // The names of hundreds of bands are not kept for each of many scenes.
         let finest = Header { bands: places.len(), names: Vec::new(), ..headers[finest].clone() };
         let order = (!places.is_sorted()).then_some(places);
@@ -135,7 +136,7 @@ impl Dataset {
         &self,
         stacks: &[StackPlan],
         images: &[Vec<PathBuf>],
-        notes: &mut Vec<String>,
+        notes: &mut Vec<Note>,
     ) -> Result<Header, DataError> {
         let first = &stacks[0].finest;
         let path = &images[0][0];

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use eosfed_common::counted::counted;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -72,7 +73,8 @@ impl Stated {
             all => {
                 let place = &self.place;
                 Err(format!(
-                    "{place} must describe each of its {bands} band(s), found `{}` described",
+                    "{place} must describe each of its {}, found `{}` described",
+                    counted(bands, "band"),
                     all.len()
                 ))
             }
@@ -222,9 +224,7 @@ mod tests {
             second.scaling(&[LANDSAT, Scaling::default()], 2, apply, LATER).unwrap(),
             [LANDSAT, other]
         );
-        assert!(
-            second.scaling(&[], 3, apply, LATER).unwrap_err().contains("each of its 3 band(s), found `2`")
-        );
+        assert!(second.scaling(&[], 3, apply, LATER).unwrap_err().contains("each of its 3 bands, found `2`"));
     }
 
     #[test]

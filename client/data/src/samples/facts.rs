@@ -1,14 +1,12 @@
 //! What is known of a part of a data set once all of its samples have been read.
 
-use std::collections::BTreeSet;
-
 use eosfed_common::band_values::{BandMoments, BandValues};
 use eosfed_common::finite::Finite;
 use eosfed_common::head::Imagery;
 use serde::{Deserialize, Serialize};
 
 use crate::bandcheck::PixelSampler;
-use crate::dataset::{Dataset, ImageryRange, ReadSample, joined_notes};
+use crate::dataset::{Dataset, ImageryRange, Note, Notes, ReadSample};
 use crate::error::DataError;
 use crate::sample::{Sample, Target};
 use crate::statistics::BandStatistics;
@@ -78,7 +76,7 @@ pub(super) struct Seen {
     pub(super) sample: Sample,
     statistics: Vec<BandStatistics>,
     target: Option<BandStatistics>,
-    notes: Vec<String>,
+    notes: Vec<Note>,
     ground_sampling_distance: Option<f64>,
 }
 
@@ -103,7 +101,7 @@ pub(super) struct FactsBuilder {
     sizes: Vec<[usize; 2]>,
     imagery: ImageryRange,
     pixels: PixelSampler,
-    notes: BTreeSet<String>,
+    notes: Notes,
     skipped: Vec<String>,
     unreadable: Vec<u64>,
     samples: u64,
@@ -120,7 +118,7 @@ impl FactsBuilder {
             sizes: Vec::new(),
             imagery: ImageryRange::default(),
             pixels: PixelSampler::new(bands.len(), images),
-            notes: BTreeSet::new(),
+            notes: Notes::default(),
             skipped: Vec::new(),
             unreadable: Vec::new(),
             samples: 0,
@@ -170,7 +168,7 @@ impl FactsBuilder {
         bands: &[String],
         bytes: u64,
     ) -> Result<PartFacts, DataError> {
-        let notes = joined_notes(&self.notes).into_iter().chain(self.imagery.note()).collect();
+        let notes = self.notes.said(dataset.root()).into_iter().chain(self.imagery.note()).collect();
         let report = dataset.check_sampled(bands, self.pixels)?;
         Ok(PartFacts {
             samples: self.samples,

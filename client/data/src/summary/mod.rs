@@ -17,7 +17,7 @@ pub use target::{TargetPercentiles, TargetStatistics};
 pub use unused::UnusedFile;
 
 use crate::bandcheck::BandReport;
-use crate::dataset::{Dataset, EqualPixels, PolygonReport, Unlisted};
+use crate::dataset::{Dataset, EqualPixels, Notes, PolygonReport, Unlisted};
 use crate::error::DataError;
 use crate::reasons::{Groups, ReasonGroup};
 use crate::sample::{IGNORE, Sample, Target};
@@ -118,6 +118,7 @@ pub fn summarise_with(
     let mut unreadable = Unreadable { groups: broken, empty: None };
     let mut unlisted = Unlisted::default();
     let mut equal = EqualPixels::default();
+    let mut notes = Notes::default();
     for split in Split::ALL {
         summary.samples.insert(split.name().to_owned(), dataset.len(split));
         if dataset.is_empty(split) {
@@ -141,12 +142,15 @@ pub fn summarise_with(
             unreadable.empty.get_or_insert_with(|| chunks.without_readable());
             continue;
         }
-        for note in chunks.notes() {
-            if !summary.warnings.contains(&note) {
-                summary.warnings.push(note);
-            }
-        }
+        let (of_part, about_all) = chunks.noted();
+        notes.merge(of_part);
+        summary.warnings.extend(about_all.filter(|note| !summary.warnings.contains(note)));
         part.report(dataset, &mut summary)?;
+    }
+    for note in notes.said(dataset.root()) {
+        if !summary.warnings.contains(&note) {
+            summary.warnings.push(note);
+        }
     }
     let sampled = Split::ALL.into_iter().any(|split| dataset.len(split) > most);
     let files = if sampled { wanted + dataset.broken().len() } else { dataset.files() };

@@ -1,5 +1,6 @@
 //! LERC (Esri's Limited Error Raster Compression), alone or compressed once more.
 
+use eosfed_common::counted::counted;
 use lerc::bitmask::BitMask;
 use lerc::{LercError, Sample, decode_info, decode_into, decode_into_with_nodata};
 
@@ -34,8 +35,11 @@ pub(in crate::geotiff) fn lerc(
     if [width, height, depth.saturating_mul(bands)] != [shape.width, shape.height, shape.samples] || !together
     {
         return Err(format!(
-            "its LERC blob must have {}x{} pixels of {} numbers, found `{width}x{height}` of `{depth}` in {bands} band(s)",
-            shape.width, shape.height, shape.samples
+            "its LERC blob must have {}x{} pixels of {} numbers, found `{width}x{height}` of `{depth}` in {}",
+            shape.width,
+            shape.height,
+            shape.samples,
+            counted(bands, "band")
         ));
     }
     match into {
