@@ -52,7 +52,7 @@ impl JobsQuery {
 /// # Errors
 /// If the state folder or its log cannot be read.
 pub fn read(site: &Site, query: &JobsQuery, now: Timestamp) -> Result<ClientJobs, JobsError> {
-    let Decisions { mut of, older_entries } = decisions(site)?;
+    let Decisions { mut of, mut names, older_entries } = decisions(site)?;
     let working = in_work(site, &mut of)?;
     let mut jobs = offered(site, &mut of, now)?;
     // The terms of a job stay here while it works, for its next rounds.
@@ -61,8 +61,8 @@ pub fn read(site: &Site, query: &JobsQuery, now: Timestamp) -> Result<ClientJobs
     let mut rest: Vec<_> = of.into_iter().collect();
     rest.sort_by_key(|(job, decision)| (std::cmp::Reverse(decision.at), job.clone()));
     jobs.extend(rest.into_iter().map(|(job, Decision { at, status, now })| {
-        let since = at.to_string();
-        (at, ClientJob { job, name: None, status, now, since, terms: Vec::new(), data_set: None })
+        let (since, name) = (at.to_string(), names.remove(&job));
+        (at, ClientJob { job, name, status, now, since, terms: Vec::new(), data_set: None })
     }));
     jobs.retain(|job| query.matches(job));
     let more_jobs = jobs.len().saturating_sub(query.most) as u64;
@@ -135,6 +135,8 @@ struct Decision {
 #[derive(Debug)]
 struct Decisions {
     of: BTreeMap<JobId, Decision>,
+    /// The names of jobs that the log has.
+    names: BTreeMap<JobId, String>,
     /// Whether the log has older entries that were not read.
     older_entries: bool,
 }
@@ -142,14 +144,28 @@ struct Decisions {
 fn decisions(site: &Site) -> Result<Decisions, SiteLogError> {
     let newest = LogQuery { from: 0, before: u64::MAX, most: MAX_ENTRIES };
     let page = page(&site.log(), newest, |_| true)?;
-    let mut of = BTreeMap::new();
+    let (mut of, mut names) = (BTreeMap::new(), BTreeMap::new());
     for (_, line) in page.lines {
         let Ok(event) = serde_json::from_str::<Event<Entry>>(&line) else { continue };
         let Event { at, entry, .. } = event;
-        let (Some(job), Some((status, now))) = (entry.job, decided(&entry.kind)) else { continue };
-        of.entry(job).or_insert(Decision { at, status, now });
+        let Some(job) = entry.job else { continue };
+        if let Some(name) = named(&entry.kind) {
+            names.entry(job.clone()).or_insert_with(|| name.to_owned());
+        }
+        if let Some((status, now)) = decided(&entry.kind) {
+            of.entry(job).or_insert(Decision { at, status, now });
+        }
     }
-    Ok(Decisions { of, older_entries: page.earlier.is_some() })
+    Ok(Decisions { of, names, older_entries: page.earlier.is_some() })
+}
+
+/// The display name of the job that an entry is about.
+fn named(kind: &EntryKind) -> Option<&str> {
+    match kind {
+        EntryKind::Asked { name, .. } => name.as_deref(),
+        EntryKind::NoiseAdded { update, .. } => update.as_ref().map(|update| update.job_name.as_str()),
+        _ => None,
+    }
 }
 
 /// What an entry says of how a job stands; `None` of entries that say nothing of it.
@@ -239,6 +255,38 @@ mod tests {
         approve(&terms);
         let at = |now| waits(&all(&site, now)[0]);
         assert!(!at(5000) && at(9000), "an approval ends");
+    }
+
+    #[test]
+    fn a_job_keeps_its_name_after_it_was_refused_or_has_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let site = Site::at(folder.path());
+        let id = |job: &str| format!("{job}.0.1.west").parse().unwrap();
+        let asked = |name: Option<&str>| EntryKind::Asked {
+            name: name.map(str::to_owned),
+            terms: Vec::new(),
+            digest: None,
+        };
+        let refusal = Refusal::new(Reason::Policy, "no kind `krum`");
+        for (at, job, kind) in [
+            (1000, "j-00000001", asked(Some("crops"))),
+            (2000, "j-00000001", EntryKind::Refused(Why::new(&refusal, &refusal))),
+            (3000, "j-00000002", asked(Some("coast"))),
+            (4000, "j-00000002", EntryKind::Ended { how: "done".to_owned() }),
+            // As an earlier version has noted it.
+            (5000, "j-00000003", asked(None)),
+            (6000, "j-00000003", EntryKind::Ended { how: "done".to_owned() }),
+        ] {
+            noted(&site, at, Entry::of(&id(job), kind));
+        }
+        let names: Vec<_> = all(&site, 9000).into_iter().map(|job| (job.status, job.name)).collect();
+        let named = |name: &str| Some(name.to_owned());
+        let expected = [
+            (JobStatus::Ended, None),
+            (JobStatus::Ended, named("coast")),
+            (JobStatus::Refused, named("crops")),
+        ];
+        assert_eq!(names, expected);
     }
 
     #[test]

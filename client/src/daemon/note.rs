@@ -1,7 +1,6 @@
 //! What the daemon writes in the site log about offers and decisions, before it acts on them.
 
 use eosfed_common::assignment::Assignment;
-use eosfed_common::digest::Digest;
 use eosfed_common::ids::{AssignmentId, DataSetName};
 use eosfed_common::refusal::Refusal;
 
@@ -10,7 +9,7 @@ use super::noted_offers::{MAX_OFFERS_A_DAY, Noting};
 use super::run::Daemon;
 use crate::egress::unreadable;
 use crate::policy::{GivenApproval, PolicyStatus, Terms, explain};
-use crate::site_log::{Approved, Entry, EntryKind, Why, lines, text};
+use crate::site_log::{Approved, Entry, EntryKind, Why, lines, name, text};
 
 impl<E: Environment> Daemon<E> {
     /// Notes that the daemon has started, and the rules that it keeps.
@@ -40,18 +39,17 @@ impl<E: Environment> Daemon<E> {
         }
     }
 
-    /// Notes an offer, once. Returns whether decisions about it are noted too.
+    /// Notes an offer, once; without terms if this version does not know its work. Returns whether decisions about it are noted too.
     pub(super) fn note_offer(
         &mut self,
         id: &AssignmentId,
-        terms: impl FnOnce() -> Vec<String>,
-        digest: Option<Digest>,
+        terms: Option<&Terms>,
     ) -> Result<bool, DaemonError> {
         let now = self.parts.clock.now();
         match self.offers.noted.look(id, now) {
             Noting::Known => {}
             Noting::New => {
-                let noted = self.note_asked(id, terms(), digest);
+                let noted = self.note_asked(id, terms);
                 if noted.is_err() {
                     self.offers.noted.ids.remove(id);
                 }
@@ -66,13 +64,14 @@ impl<E: Environment> Daemon<E> {
         Ok(true)
     }
 
-    fn note_asked(
-        &self,
-        id: &AssignmentId,
-        terms: Vec<String>,
-        digest: Option<Digest>,
-    ) -> Result<(), DaemonError> {
-        Ok(self.parts.log.record(Entry::of(id, EntryKind::Asked { terms: lines(terms), digest }))?)
+    fn note_asked(&self, id: &AssignmentId, terms: Option<&Terms>) -> Result<(), DaemonError> {
+        let unknown = || vec!["work that this version does not know".to_owned()];
+        let asked = EntryKind::Asked {
+            name: terms.map(|terms| name(&terms.job_name)),
+            terms: lines(terms.map_or_else(unknown, Terms::words)),
+            digest: terms.map(Terms::digest),
+        };
+        Ok(self.parts.log.record(Entry::of(id, asked))?)
     }
 
     /// Notes that an offer waits.
@@ -106,7 +105,7 @@ impl<E: Environment> Daemon<E> {
     ) -> Result<(), DaemonError> {
         let id = &assignment.id;
         if !self.offers.noted.ids.contains(id) {
-            self.note_asked(id, terms.words(), Some(terms.digest()))?;
+            self.note_asked(id, Some(terms))?;
         }
         let approval = approval.map(Approved::from);
         let dataset = dataset.cloned();

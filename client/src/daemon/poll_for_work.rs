@@ -194,7 +194,7 @@ impl<E: Environment> Daemon<E> {
             if self.offers.declined.contains(&id) {
                 continue;
             }
-            self.note_offer(&id, || vec!["work that this version does not know".to_owned()], None)?;
+            self.note_offer(&id, None)?;
             if let OfferOutcome::Event(event) = self.decline(&id, why).await? {
                 return Ok(Some(event));
             }
@@ -240,7 +240,7 @@ impl<E: Environment> Daemon<E> {
             return Ok(OfferOutcome::Skipped);
         }
         let terms = Terms::of(&assignment);
-        self.note_offer(&assignment.id, || terms.words(), Some(terms.digest()))?;
+        self.note_offer(&assignment.id, Some(&terms))?;
         let site = match self.settled_for(None, &assignment).await? {
             Ok(policy) => policy,
             Err(outcome) => return Ok(outcome),

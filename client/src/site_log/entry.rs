@@ -3,7 +3,7 @@
 use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
 use eosfed_common::ids::{AssignmentId, DataSetName, JobId};
-use eosfed_common::printable::Printable;
+use eosfed_common::printable::{MAX_NAME, Printable};
 use eosfed_common::refusal::{Reason, Refusal};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -48,6 +48,9 @@ pub enum EntryKind {
     Stopped,
     /// The coordinator has offered an assignment.
     Asked {
+        /// The job's display name; absent for work that this version does not know, and in logs of earlier versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
         /// What it asks for, in words.
         terms: Vec<String>,
         /// Digest of the terms, which approvals are of; absent for work that this version does not know.
@@ -261,6 +264,11 @@ impl Entry {
 /// A text for an entry: one line, of a bounded length, that can be shown.
 pub(crate) fn text(text: &str) -> String {
     Printable::escaped(text, MAX_TEXT).into()
+}
+
+/// The display name of a job for an entry.
+pub(crate) fn name(name: &str) -> String {
+    Printable::escaped(name, MAX_NAME).into()
 }
 
 /// Texts for an entry.

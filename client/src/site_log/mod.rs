@@ -26,7 +26,7 @@ pub use entry::{Approved, Entry, EntryKind, NoisedUpdate, Record, Sending, Why};
 pub use page::{LogPage, LogQuery, end, page};
 pub use read::{Follower, Verification, verify};
 
-pub(crate) use entry::{lines, text};
+pub(crate) use entry::{lines, name, text};
 use write::Writer;
 
 /// Most entries that wait for the log to be writable again.

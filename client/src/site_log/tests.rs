@@ -166,5 +166,6 @@ fn entries_of_another_try_are_not_repeated_until_they_are_forgotten() {
 fn texts_of_entries_are_bounded_and_can_be_shown() {
     assert_eq!(text("a\nb\u{1b}"), "a\\nb\\u{1b}");
     assert_eq!(text(&"x".repeat(10_000)).len(), 4096);
+    assert_eq!((name("a\u{1b}"), name(&"x".repeat(10_000)).len()), ("a\\u{1b}".to_owned(), 80));
     assert_eq!(lines((0..500).map(|line| line.to_string())).len(), 64);
 }

@@ -44,8 +44,8 @@ fn details(kind: &EntryKind) -> Vec<String> {
             [head].into_iter().chain(policy.iter().map(|line| format!("- {line}"))).collect()
         }
         EntryKind::Stopped => Vec::new(),
-        // The terms end with their digest.
-        EntryKind::Asked { terms, digest: _ } => terms.clone(),
+        // The terms begin with the name and end with their digest.
+        EntryKind::Asked { terms, name: _, digest: _ } => terms.clone(),
         EntryKind::Accepted { approval, dataset } => {
             let approved =
                 approval.as_ref().map_or_else(|| vec!["the policy asks for no approval".to_owned()], given);

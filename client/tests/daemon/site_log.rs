@@ -52,8 +52,11 @@ async fn what_was_asked_decided_and_sent_is_in_the_log() {
     let kinds = kinds(&entries);
     assert_eq!(kinds[..3], ["started", "asked", "accepted"]);
     assert_eq!(kinds[kinds.len() - 4..], ["sent", "sent", "ended", "stopped"]);
-    let EntryKind::Asked { terms, digest: Some(_) } = &entries[1].kind else { panic!("{entries:?}") };
+    let EntryKind::Asked { name: Some(name), terms, digest: Some(_) } = &entries[1].kind else {
+        panic!("{entries:?}")
+    };
     assert!(terms.join(" ").contains("convnextv2_atto"), "{terms:?}");
+    assert!(terms[0].contains(&format!("`{name}`")), "{name}: {terms:?}");
     let digest = Digest::of(&std::fs::read(&WEIGHTS.1).unwrap());
     let sending = |record: Record| {
         let found = entries.iter().find_map(|entry| match &entry.kind {

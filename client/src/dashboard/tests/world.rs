@@ -136,7 +136,7 @@ impl World {
             let mut work = training(if at == 0 { JobKind::OneShot } else { JobKind::Rounds });
             said.clone_into(&mut work.job_name);
             let terms = lines(Terms::of(&work).words());
-            self.note(3, Entry::of(&id, EntryKind::Asked { terms, digest: None }));
+            self.note(3, Entry::of(&id, EntryKind::Asked { name: None, terms, digest: None }));
             let refusal = Refusal::new(Reason::Policy, why);
             self.note(0, Entry::of(&id, EntryKind::Refused(Why::new(&refusal, &refusal))));
         }
@@ -155,7 +155,8 @@ impl World {
     /// One round: asked, approved, accepted, trained, sent.
     fn round(&self, round: u32, said: &str) {
         let (id, terms) = (Self::id(round), Self::terms(said));
-        let asked = EntryKind::Asked { terms: lines(terms.words()), digest: Some(terms.digest()) };
+        let asked =
+            EntryKind::Asked { name: None, terms: lines(terms.words()), digest: Some(terms.digest()) };
         self.note(20, Entry::of(&id, asked));
         let approved = Approved {
             by: "m.duval".to_owned(),
