@@ -6,12 +6,14 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use console::measure_text_width;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::counted::counted;
 use eosfed_common::files::folder_of;
 use eosfed_common::ledger::{EventRef, Verified, Verifier};
 use eosfed_common::outln;
 use eosfed_proto::v1;
+use eosfed_tables::{terminal_columns, wrapped};
 use eosfed_transport::operator::IdentityFolder;
 use eosfed_transport::status::from_status;
 use indicatif::ProgressBar;
@@ -24,6 +26,8 @@ use super::{print, query, verify};
 
 /// Longest line of an export, in bytes. The coordinator's own lines are far shorter.
 const MAX_LINE: u64 = 1 << 20;
+/// Before the further lines of an event, so that a digest still fits into 80 columns.
+const INDENT: &str = "  ";
 /// Members of an event that have a column of their own.
 const COLUMNS: [&str; 8] = ["sequence", "at", "actor", "kind", "job", "institution", "hash", "previous"];
 
@@ -109,7 +113,7 @@ async fn list(
         let damaged = "the coordinator's ledger has a damaged event";
         let event: Value = serde_json::from_str(&line).context(damaged)?;
         match output {
-            Output::Table => outln!("{}", row(&event)),
+            Output::Table => lines(&event, terminal_columns()).iter().for_each(|line| outln!("{line}")),
             Output::Json => events.0.push(ShownEvent::of(event).context(damaged)?),
         }
         Ok(())
@@ -119,6 +123,17 @@ async fn list(
         print::json(&events)?;
     }
     Ok(())
+}
+
+/// An event as lines of a terminal; those after the first are indented. For another program it is one line.
+fn lines(event: &Value, columns: Option<usize>) -> Vec<String> {
+    let row = row(event);
+    let Some(columns) = columns.filter(|columns| measure_text_width(&row) > *columns) else {
+        return vec![row];
+    };
+    let lines = wrapped(&row, columns.saturating_sub(INDENT.len()).max(1));
+    let lines = lines.into_iter().enumerate();
+    lines.map(|(at, line)| if at == 0 { line } else { format!("{INDENT}{line}") }).collect()
 }
 
 /// An event as one line of text: its columns, then its other members.
@@ -287,6 +302,22 @@ mod tests {
         assert!(row(&closed).ends_with("attempt=1  round=1"), "{}", row(&closed));
         let name = json!({ "sequence": 1, "at": 0, "actor": "x", "kind": "y", "name": "a\u{9b}b" });
         assert!(row(&name).ends_with("name=a\u{fffd}b"), "{}", row(&name));
+    }
+
+    #[test]
+    fn an_event_fits_into_the_terminal_and_is_one_line_elsewhere() {
+        let event = json!({
+            "sequence": 12, "at": 1_795_000_000_000_u64, "actor": "coordinator", "kind": "specialist_frozen",
+            "job": "j-0a1b2c3d", "specialist": "land-cover-of-the-coast", "digest": Digest::of(b"weights"),
+        });
+        assert_eq!(lines(&event, None), [row(&event)]);
+        assert_eq!(lines(&event, Some(300)), [row(&event)]);
+        let lines = lines(&event, Some(80));
+        assert!(lines.len() > 1 && lines.iter().all(|line| line.chars().count() <= 80), "{lines:#?}");
+        assert!(lines[1..].iter().all(|line| line.starts_with(INDENT)), "{lines:#?}");
+        for word in row(&event).split_whitespace() {
+            assert!(lines.iter().any(|line| line.contains(word)), "{word} is broken: {lines:#?}");
+        }
     }
 
     #[test]

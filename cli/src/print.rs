@@ -9,13 +9,13 @@ use eosfed_common::metric::MAIN;
 use eosfed_common::outln;
 use eosfed_common::printable::is_printable;
 use eosfed_common::printed;
+use eosfed_common::quantity;
 use eosfed_common::scoring::{ScoredPart, Scoring};
 
 use super::document::Document;
 
-mod sheet;
-
-pub(super) use sheet::Sheet;
+pub(super) use eosfed_common::quantity::bytes;
+pub(super) use eosfed_tables::Sheet;
 
 /// Prints a document as JSON.
 pub(super) fn json<T: Document>(value: &T) -> anyhow::Result<()> {
@@ -69,11 +69,6 @@ pub(super) fn span(seconds: u64) -> String {
     }
 }
 
-/// A number of bytes, with units of 1000 as settings and the dashboard have them.
-pub(super) fn bytes(bytes: u64) -> String {
-    indicatif::DecimalBytes(bytes).to_string()
-}
-
 /// The main scores as text, with their intervals and the number of samples, and a word if they are of the part
 /// that also chooses the epoch: `miou 0.810 [0.740, 0.870], n = 52`.
 pub(super) fn scores(metrics: &BTreeMap<String, Finite>, scoring: Option<&Scoring>) -> String {
@@ -95,10 +90,12 @@ pub(super) fn energy(energy: &Energy) -> String {
         EnergySource::Measured => "measured",
         EnergySource::Estimated => "estimated",
         EnergySource::Partial => "partial: the real figure is higher",
-        EnergySource::Unavailable => return "–".to_owned(),
+        EnergySource::Unavailable if energy.kwh.get() > 0.0 => "a part was not measured",
+        EnergySource::Unavailable => return "not measured".to_owned(),
     };
-    let co2e = energy.co2e_g.map_or_else(|| "CO2e unknown".to_owned(), |grams| format!("{grams:.1} g CO2e"));
-    format!("{:.4} kWh ({source}), {co2e}", energy.kwh)
+    let co2e = |grams: Finite| format!("{} CO2e", quantity::grams(grams.get()));
+    let co2e = energy.co2e_g.map_or_else(|| "CO2e unknown".to_owned(), co2e);
+    format!("{} ({source}), {co2e}", quantity::kwh(energy.kwh.get()))
 }
 
 #[cfg(test)]
@@ -119,9 +116,13 @@ mod tests {
             co2e_g: co2e_g.map(Finite::literal),
         };
         let said = |source, co2e_g| super::energy(&energy(source, co2e_g));
-        assert_eq!(said(EnergySource::Measured, Some(3.69)), "0.0123 kWh (measured), 3.7 g CO2e");
-        assert_eq!(said(EnergySource::Estimated, None), "0.0123 kWh (estimated), CO2e unknown");
+        assert_eq!(said(EnergySource::Measured, Some(3.69)), "12.3 Wh (measured), 3.69 g CO2e");
+        assert_eq!(said(EnergySource::Estimated, None), "12.3 Wh (estimated), CO2e unknown");
         assert!(said(EnergySource::Partial, None).contains("the real figure is higher"));
-        assert_eq!(said(EnergySource::Unavailable, None), "–");
+        assert_eq!(said(EnergySource::Unavailable, None), "12.3 Wh (a part was not measured), CO2e unknown");
+        assert_eq!(super::energy(&Energy::default()), "not measured");
+        let small =
+            Energy { kwh: Finite::literal(0.000_012_3), ..energy(EnergySource::Measured, Some(0.003_69)) };
+        assert_eq!(super::energy(&small), "12.3 mWh (measured), 3.7e-3 g CO2e");
     }
 }

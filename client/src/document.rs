@@ -10,7 +10,7 @@ use eosfed_common::published::Published;
 use eosfed_common::signing::PublicKey;
 use eosfed_common::task::DeviceChoice;
 use eosfed_common::traffic::ByteCounts;
-use eosfed_data::{Formats, Summary};
+use eosfed_data::{CropReport, Formats, Summary};
 use schemars::{JsonSchema, schema_for};
 use serde::Serialize;
 use strum::{EnumString, IntoStaticStr, VariantNames};
@@ -36,6 +36,14 @@ pub fn published() -> Vec<Published> {
         },
         Published { name: "client-jobs", commands: &["jobs"], schema: schema_for!(ClientJobs) },
         Published { name: "client-check", commands: &["check"], schema: schema_for!(CheckReport) },
+        Published { name: "client-health", commands: &["health"], schema: schema_for!(HealthReport) },
+        Published { name: "verified-log", commands: &["log verify"], schema: schema_for!(VerifiedLog) },
+        Published { name: "data-init", commands: &["data init FOLDER"], schema: schema_for!(ProposedData) },
+        Published {
+            name: "data-crop",
+            commands: &["data crop --format json"],
+            schema: schema_for!(Vec<CropReport>),
+        },
     ]
 }
 
@@ -263,7 +271,7 @@ pub enum JobStatus {
 pub struct ClientJob {
     /// The job.
     pub job: JobId,
-    /// Its display name, where it is known still.
+    /// Its display name, where the offers, the journal or the site log have it.
     pub name: Option<String>,
     /// How it stands.
     pub status: JobStatus,
@@ -296,4 +304,39 @@ pub struct CheckFinding {
     pub ok: bool,
     /// What was found or what is wrong, and what to do.
     pub message: String,
+}
+
+/// Whether a daemon runs on a state folder and could work.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct HealthReport {
+    /// Whether it does.
+    pub ok: bool,
+    /// The state folder.
+    pub state: PathBuf,
+    /// The name of the institution; absent if its identity cannot be read.
+    pub institution: Option<InstitutionName>,
+    /// What is wrong; absent if nothing is.
+    pub problem: Option<String>,
+}
+
+/// A site log was verified: each entry is unchanged and follows from the one before it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct VerifiedLog {
+    /// How many entries.
+    pub entries: u64,
+    /// The number of the first entry; above 0, older files were removed by `site_log.files`.
+    pub first: Option<u64>,
+    /// The first entry that must be there, as the log itself says.
+    pub oldest: u64,
+    /// The newest entry, as `NUMBER:sha256:HEX`, for `--noted`.
+    pub newest: Option<String>,
+}
+
+/// A first `dataset.toml` was written.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ProposedData {
+    /// Its path.
+    pub file: PathBuf,
+    /// What the images do not say, which a person has to answer in it.
+    pub questions: Vec<String>,
 }

@@ -35,6 +35,7 @@ pub mod printable;
 pub mod printed;
 pub mod private;
 pub mod published;
+pub mod quantity;
 pub mod refusal;
 pub mod report;
 pub mod robust;

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use eosfed_common::quantity::{self, bytes_apart, megabytes};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::view::DiskView;
 use schemars::JsonSchema;
@@ -102,12 +103,12 @@ impl DiskGuard {
         if stop == 0 || free >= stop.saturating_add(bytes) {
             return Ok(());
         }
+        let more = quantity::bytes(bytes);
+        let [free, _] = bytes_apart(free, stop.saturating_add(bytes));
+        let stop = megabytes(self.settings.stop_below_mb);
         let message = format!(
-            "the disk of the coordinator has {} MB free, and {} MB more would leave less than its stop level of {} MB \
-             (`stop_below_mb` of `[disk]`); try again later",
-            free / MB,
-            bytes.div_ceil(MB),
-            self.settings.stop_below_mb
+            "the disk of the coordinator has {free} free, and {more} more would leave less than its stop level of {stop} \
+             (`stop_below_mb` of `[disk]`); try again later"
         );
         Err(Refusal::new(Reason::StorageFull, message))
     }
@@ -117,12 +118,14 @@ impl DiskGuard {
         let free = free_bytes(&self.folder).ok()?;
         let level = match self.level(free) {
             Level::Enough => return None,
-            Level::Warn => format!("its warning level of {} MB", self.settings.warn_below_mb),
+            Level::Warn => format!("its warning level of {}", megabytes(self.settings.warn_below_mb)),
             Level::Stop => {
-                format!("its stop level of {} MB: uploads are refused and wait", self.settings.stop_below_mb)
+                let stop = megabytes(self.settings.stop_below_mb);
+                format!("its stop level of {stop}: uploads are refused and wait")
             }
         };
-        Some(format!("The disk of {} has {} MB free, less than {level}.", self.folder.display(), free / MB))
+        let free = quantity::bytes(free);
+        Some(format!("The disk of {} has {free} free, less than {level}.", self.folder.display()))
     }
 
     /// Says in the log, for ever, when the room falls below a level or rises above it again.
@@ -182,7 +185,11 @@ mod tests {
         assert_eq!(guard(100).judge(100 * MB + 7, 7), Ok(()));
         let refusal = guard(100).judge(100 * MB + 6, 7).unwrap_err();
         assert_eq!(refusal.reason, Reason::StorageFull);
-        assert!(refusal.message.contains("100 MB free") && refusal.message.contains("`[disk]`"), "{refusal}");
+        assert!(
+            refusal.message.contains("has 100.000006 MB free, and 7 B more")
+                && refusal.message.contains("`[disk]`"),
+            "{refusal}"
+        );
         assert_eq!(guard(0).judge(0, u64::MAX), Ok(()), "no level");
         assert!(guard(1).judge(u64::MAX - 1, u64::MAX).is_err(), "no overflow");
         assert!(guard(u64::MAX).judge(u64::MAX - 1, 0).is_err(), "no overflow");

@@ -43,7 +43,7 @@ async fn uploads_are_refused_below_the_stop_level_and_the_ledger_goes_on() {
     let refusal = uploaded.unwrap_err();
     assert_eq!(refusal.reason, Reason::StorageFull);
     assert!(refusal.reason.is_transient(), "clients wait and try again");
-    assert!(refusal.message.contains("stop level of 1000000000000 MB"), "{refusal}");
+    assert!(refusal.message.contains("stop level of 1 EB"), "{refusal}");
     server.enrol("east").await;
     let (_server, uploaded) = upload("0").await;
     uploaded.unwrap();

@@ -5,7 +5,10 @@ use std::time::Duration;
 use eosfed_common::card::{Energy, EnergySource};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::counted::named;
+use eosfed_common::quantity::grams;
 use maud::{Markup, html};
+
+pub(crate) use eosfed_common::quantity::{bytes, kwh};
 
 /// A count with its thousands apart: `12 345`.
 pub(crate) fn count(number: u64) -> String {
@@ -25,22 +28,6 @@ pub(crate) fn count(number: u64) -> String {
 pub(crate) fn counted(number: impl TryInto<u64>, thing: &str) -> String {
     let number = number.try_into().unwrap_or(u64::MAX);
     format!("{} {}", count(number), named(number, thing))
-}
-
-/// A size in bytes with a unit of 1000: `7.2 GB`.
-#[allow(clippy::cast_precision_loss, reason = "two digits are shown")]
-pub(crate) fn bytes(size: u64) -> String {
-    const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
-    if size < 1000 {
-        return format!("{size} B");
-    }
-    let mut value = size as f64 / 1000.0;
-    let mut unit = 0;
-    while value >= 999.5 && unit + 1 < UNITS.len() {
-        value /= 1000.0;
-        unit += 1;
-    }
-    if value < 9.95 { format!("{value:.1} {}", UNITS[unit]) } else { format!("{value:.0} {}", UNITS[unit]) }
 }
 
 /// A duration in its largest unit and the next: `3 h 20 min`.
@@ -80,20 +67,9 @@ pub(crate) fn signed(difference: f64) -> String {
     }
 }
 
-/// An amount with two or three digits.
-fn amount(value: f64) -> String {
-    match value.abs() {
-        0.0 => "0".to_owned(),
-        size if size < 0.01 => format!("{value:.1e}"),
-        size if size < 10.0 => format!("{value:.2}"),
-        size if size < 100.0 => format!("{value:.1}"),
-        _ => format!("{value:.0}"),
-    }
-}
-
 /// An energy with the source of the figure.
 pub(crate) fn energy(energy: Energy) -> String {
-    let co2e = energy.co2e_g.map(|grams| format!(", {} CO2e", mass(grams.get())));
+    let co2e = energy.co2e_g.map(|mass| format!(", {} CO2e", grams(mass.get())));
     let amount = format!("{}{}", kwh(energy.kwh.get()), co2e.unwrap_or_default());
     match energy.source {
         EnergySource::Measured => format!("{amount} measured"),
@@ -101,20 +77,6 @@ pub(crate) fn energy(energy: Energy) -> String {
         EnergySource::Partial => format!("{amount}, partial: the real figure is higher"),
         EnergySource::Unavailable if energy.kwh.get() > 0.0 => format!("{amount}, partly unknown"),
         EnergySource::Unavailable => "not known".to_owned(),
-    }
-}
-
-/// Grams, in kilograms from a thousand on.
-fn mass(grams: f64) -> String {
-    if grams >= 1000.0 { format!("{} kg", amount(grams / 1000.0)) } else { format!("{} g", amount(grams)) }
-}
-
-/// Kilowatt-hours, in watt-hours below one.
-pub(crate) fn kwh(kwh: f64) -> String {
-    if kwh >= 1.0 || kwh == 0.0 {
-        format!("{} kWh", amount(kwh))
-    } else {
-        format!("{} Wh", amount(kwh * 1000.0))
     }
 }
 
@@ -159,16 +121,10 @@ mod tests {
     fn numbers_have_few_digits_and_a_unit() {
         assert_eq!(count(1_234_567), "1\u{202f}234\u{202f}567");
         assert_eq!(count(12), "12");
-        assert_eq!(bytes(999), "999 B");
-        assert_eq!(bytes(1000), "1.0 kB");
-        assert_eq!(bytes(999_999), "1.0 MB");
-        assert_eq!(bytes(7_200_000_000), "7.2 GB");
-        assert_eq!(bytes(u64::MAX), "18 EB");
         assert_eq!(value(0.123_456), "0.123");
         assert_eq!(value(1e-7), "1.00e-7");
         assert_eq!(value(-250.04), "-250.0");
         assert_eq!([signed(0.25), signed(-0.25), signed(-0.0)], ["+0.250", "\u{2212}0.250", "0"]);
-        assert_eq!(kwh(0.002), "2.00 Wh");
     }
 
     #[test]

@@ -263,15 +263,20 @@ pub(crate) fn table_of_some(caption: &str, columns: &[Column], rows: &[Vec<Optio
     table(caption, &columns, &rows.iter().map(shown).collect::<Vec<_>>())
 }
 
-/// A bar of progress, with its numbers as text.
+/// A bar of progress, with its counts as text.
 pub(crate) fn progress(name: &str, done: u64, all: u64) -> Markup {
+    progress_as(name, done, all, format::count)
+}
+
+/// A bar of progress, with its numbers in this form.
+pub(crate) fn progress_as(name: &str, done: u64, all: u64, shown: fn(u64) -> String) -> Markup {
     if all == 0 {
         return none();
     }
     html! {
         span.progress {
             progress value=(done.min(all)) max=(all) aria-label=(name) {}
-            span.of { (format::count(done)) " / " (format::count(all)) }
+            span.of { (shown(done)) " / " (shown(all)) }
         }
     }
 }

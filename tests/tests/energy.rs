@@ -61,7 +61,7 @@ fn the_card_has_what_the_training_programs_have_reported() {
     assert_eq!(federation.ask(&["specialist", "show", "shared"])["energy"], whole);
     let shown = succeed(&mut federation.eosfed(&["specialist", "show", "shared", "--output", "table"]));
     let shown = String::from_utf8(shown.stdout).unwrap();
-    assert!(shown.contains("1.5000 kWh (partial: the real figure is higher), CO2e unknown"), "{shown}");
+    assert!(shown.contains("1.50 kWh (partial: the real figure is higher), CO2e unknown"), "{shown}");
 
     // With the intensity of both sites, the emissions are known: 2 rounds of 150 g and 25 g.
     assert!(west.terminate().success());

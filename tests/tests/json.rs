@@ -332,6 +332,8 @@ fn every_command_of_an_institution_prints_json_of_its_published_schema() {
     let daemons = ["east", "west"].map(|name| federation.daemon(name));
     let job = federation.submit(&rounds(2, 2, 2, "10m").text());
     federation.wait(&job, "the job to end", |job| job["state"] == "finished");
+    let healthy = ask(&["health", "--state", &state]);
+    assert_eq!((&healthy["ok"], &healthy["institution"]), (&true.into(), &"east".into()), "{healthy:#}");
     // A policy that cannot be read is waited for.
     fs::write(&policy, "no policy").unwrap();
     federation.submit(&rounds(1, 2, 2, "10m").text());
@@ -352,6 +354,34 @@ fn every_command_of_an_institution_prints_json_of_its_published_schema() {
     for kind in ["started", "asked", "accepted", "noise_added", "sending", "sent", "ended", "waits"] {
         assert!(kinds.contains(kind), "{kind}: {kinds:?}");
     }
+    let verified = ask(&["log", "verify", "--state", &state]);
+    assert_eq!(verified["entries"].as_u64(), Some(print(&log).lines().count() as u64), "{verified:#}");
+    let newest = text(&verified["newest"]);
+    assert_eq!(ask(&["log", "verify", "--state", &state, "--noted", &newest]), verified);
+    let unwell = |arguments: &[&str]| {
+        let output =
+            federation.program("eosfed-client").args(arguments).args(["--output", "json"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        check(arguments, &String::from_utf8(output.stdout).unwrap())
+    };
+    let unwell = unwell(&["health", "--state", &state]);
+    assert!(unwell["ok"] == false && text(&unwell["problem"]).contains("holds"), "no daemon: {unwell:#}");
+    let folder = federation.path("undescribed");
+    for class in ["dark", "bright"] {
+        fs::create_dir_all(folder.join(class)).unwrap();
+        let name = format!("{class}/1-0.png");
+        fs::copy(federation.path("east-data").join(&name), folder.join(&name)).unwrap();
+    }
+    let proposed = ask(&["data", "init", folder.to_str().unwrap()]);
+    assert!(text(&proposed["file"]).ends_with("undescribed/dataset.toml"), "{proposed:#}");
+    let (image, part) = (folder.join("dark/1-0.png"), federation.path("part"));
+    let (image, part) = (image.to_str().unwrap(), part.to_str().unwrap());
+    // Its `--output` is the folder.
+    let crop =
+        ["data", "crop", "--image", image, "--window", "4,8,16,12", "--output", part, "--format", "json"];
+    let output = succeed(federation.program("eosfed-client").args(crop));
+    let cropped = check(&crop, &String::from_utf8(output.stdout).unwrap());
+    assert_eq!((&cropped[0]["bands"], &cropped[0]["window"]["top"]), (&3.into(), &8.into()), "{cropped:#}");
     let explained = ask(&["policy", "explain", "--policy", &policy_text]);
     assert!(explained["plan"].is_null() && explained["policy"]["may_leave"].is_array(), "{explained:#}");
     let plan = federation.path("explained.toml").to_str().unwrap().to_owned();

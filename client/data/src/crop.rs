@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use eosfed_common::model::Task;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::dataset::WindowReader;
@@ -16,7 +17,7 @@ use crate::raster::{Limits, Raster};
 use crate::read::read_grid;
 
 /// A rectangle of pixels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Window {
     /// First column.
     pub left: usize,
@@ -42,14 +43,14 @@ impl std::str::FromStr for Window {
     }
 }
 
-/// The result of a crop.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// A file that a crop has written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct CropReport {
-    /// The file written.
+    /// Its path.
     pub output: PathBuf,
     /// Its bands.
     pub bands: usize,
-    /// The window.
+    /// The window, in pixels of the inputs.
     pub window: Window,
 }
 

@@ -308,7 +308,7 @@ mod tests {
         budgets.settle(&job, Direction::Down).unwrap();
         let kept: Usage = Site::at(folder.path()).read_json(FILE).unwrap().unwrap();
         let spent = kept.bytes(&limits, &job, Direction::Down, 1, 0);
-        assert!(spent[0].message.contains("4 MB are used"), "{spent:?}");
+        assert!(spent[0].message.contains("3.1 MB are used"), "{spent:?}");
     }
 
     #[test]

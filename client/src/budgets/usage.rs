@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::{AssignmentId, JobId};
+use eosfed_common::quantity::{self, bytes_apart};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -190,11 +191,14 @@ impl Usage {
         ];
         let spent = all.into_iter().filter_map(|(key, limit, scope, used)| {
             let used = used.saturating_sub(reserved);
-            if bytes == 0 || limit.megabytes().admits(used.saturating_add(bytes)) {
+            let Limit::AtMost(most) = limit.megabytes() else { return None };
+            if bytes == 0 || used.saturating_add(bytes) <= most {
                 return None;
             }
-            let (used, needs) = (megabytes(used), megabytes(bytes));
-            Some(self.spent(&key, limit, scope, &format!("{used} MB are used, and {needs} MB are needed")))
+            let [left, needed] = bytes_apart(most.saturating_sub(used), bytes);
+            let used = quantity::bytes(used);
+            let used = format!("{used} are used, {left} are left, and {needed} are needed");
+            Some(self.spent(&key, limit, scope, &used))
         });
         spent.collect()
     }
@@ -307,10 +311,6 @@ impl Usage {
     }
 }
 
-fn megabytes(bytes: u64) -> u64 {
-    bytes.div_ceil(1_000_000)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -375,7 +375,12 @@ mod tests {
         let demand = |up, down| Demand { up, down };
         assert_eq!(said(&usage, &id(1, 0, 1), demand(3_000_000, 1_000_000)), "");
         let all = said(&usage, &id(1, 0, 1), demand(3_000_001, 1_000_001));
-        assert!(all.contains("upload_mb_per_job` is 3, and 0 MB are used, and 4 MB are needed"), "{all}");
+        assert!(
+            all.contains(
+                "upload_mb_per_job` is 3, and 0 B are used, 3 MB are left, and 3.000001 MB are needed"
+            ),
+            "{all}"
+        );
         assert!(all.contains("download_mb_per_job") && !all.contains("per_day"), "{all}");
         usage.take(&job, Direction::Up, 2_500_000);
         usage.take(&id(2, 0, 1).job, Direction::Up, 1_000_000);

@@ -8,14 +8,16 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use comfy_table::{Table, presets};
+use eosfed_client::document::ProposedData;
 use eosfed_common::counted::counted;
 use eosfed_common::outln;
+use eosfed_common::quantity::bytes;
 use eosfed_data::{
     BandStatistics, CropReport, Dataset, Format, Formats, GdalFormat, Limits, Look, PolygonReport, Proposal,
     Summary, TargetPercentiles, TargetStatistics, UnusedFile, Window, crop, formats, propose, quicklook,
     summarise_with,
 };
+use eosfed_tables::{Sheet, terminal_columns, wrapped};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::shared::Output;
@@ -37,6 +39,9 @@ pub(super) enum Data {
 pub(super) struct Init {
     /// The folder of the images. A dataset.toml that is there is kept.
     folder: PathBuf,
+    /// Format of the answer.
+    #[arg(long, value_enum, default_value = "text")]
+    output: Output,
 }
 
 #[derive(Debug, Args)]
@@ -75,6 +80,9 @@ pub(super) struct Crop {
     /// Folder for image.tif and mask.tif, other than that of inputs of these names. It is made if it is missing.
     #[arg(long)]
     output: PathBuf,
+    /// Format of the answer.
+    #[arg(long, value_enum, default_value = "text")]
+    format: Output,
 }
 
 impl Data {
@@ -100,11 +108,17 @@ impl Init {
                 path.display()
             )
         })?;
-        outln!("{}", path.display());
-        for question in questions {
-            outln!("  question: {question}");
+        match self.output {
+            Output::Json => {
+                outln!("{}", serde_json::to_string_pretty(&ProposedData { file: path, questions })?);
+            }
+            Output::Text => {
+                outln!("{}", path.display());
+                questions.iter().for_each(|question| print_wrapped(&format!("  question: {question}")));
+                let folder = self.folder.display();
+                outln!("check each line of it, then look at `eosfed-client data inspect {folder}`");
+            }
         }
-        outln!("check each line of it, then look at `eosfed-client data inspect {}`", self.folder.display());
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -149,40 +163,53 @@ impl FormatsArguments {
 }
 
 fn print_formats(formats: &Formats) {
-    for file in &formats.files {
-        outln!("{file}");
-    }
-    let Formats { compressions, numbers, photometric, limits, gdal, gdal_version, files: _ } = formats;
+    formats.files.iter().for_each(|file| print_wrapped(file));
+    tables(formats).iter().for_each(|table| outln!("\n{table}"));
+    let limits = &formats.limits;
+    outln!();
+    print_wrapped(&format!(
+        "an image has at most {0}x{0} pixels and {1} bands, and a scene of `eosfed-trainer predict` {2}x{2} pixels; a \
+         strip or tile, and an image read whole, takes at most {3} in memory. Everything else is refused by name, with a \
+         command that converts it.",
+        limits.side,
+        limits.bands,
+        Limits::SCENE_SIDE,
+        bytes(limits.bytes)
+    ));
+}
+
+/// What is read through GDAL, and the kinds of GeoTIFF.
+fn tables(formats: &Formats) -> Vec<Sheet> {
+    let Formats { compressions, numbers, photometric, gdal, gdal_version, limits: _, files: _ } = formats;
     let version = gdal_version.as_deref().unwrap_or("not in this build");
-    let mut through_gdal = table();
-    through_gdal.set_header([&format!("through GDAL ({version})"), "endings", "read", ""]);
+    let mut through_gdal = Sheet::new(&[&format!("through GDAL ({version})"), "endings", "read", ""]);
     for GdalFormat { name, drivers: _, endings, read, lacking, note, content: _ } in gdal {
         let read = if *read { "yes" } else { "no" };
         let note = lacking.as_ref().map_or_else(|| note.clone(), |lacking| format!("{lacking}; {note}"));
-        through_gdal.add_row([name, &endings.join(", "), read, &note]);
+        through_gdal.add_row([name.as_str(), &endings.join(", "), read, &note]);
     }
-    outln!("\n{through_gdal}");
-    for (title, rows) in [
+    let of_tiff = [
         ("compression (tag 259)", compressions),
         ("numbers (tag 339)", numbers),
         ("meaning (tag 262)", photometric),
-    ] {
-        let mut table = table();
-        table.set_header([title, "", "read", ""]);
+    ];
+    let of_tiff = of_tiff.into_iter().map(|(title, rows)| {
+        let mut table = Sheet::new(&[title, "", "read", ""]);
         for Format { value, name, read, note } in rows {
             let read = if *read { "yes" } else { "no" };
-            table.add_row([&value.to_string(), name, read, note]);
+            table.add_row([value.to_string().as_str(), name, read, note]);
         }
-        outln!("\n{table}");
-    }
-    let mib = limits.bytes >> 20;
-    outln!(
-        "\nan image has at most {0}x{0} pixels and {1} bands, and a scene of `eosfed-trainer predict` {2}x{2} pixels; a \
-         strip or tile, and an image read whole, takes at most {mib} MiB in memory. Everything else is refused by name, with a command that converts it.",
-        limits.side,
-        limits.bands,
-        Limits::SCENE_SIDE
-    );
+        table
+    });
+    std::iter::once(through_gdal).chain(of_tiff).collect()
+}
+
+/// Prints a sentence in lines of the terminal; those after the first are indented. For another program it is one line.
+fn print_wrapped(text: &str) {
+    const INDENT: &str = "    ";
+    let Some(columns) = terminal_columns() else { return outln!("{text}") };
+    let lines = wrapped(text, columns.saturating_sub(INDENT.len()).max(1));
+    lines.iter().enumerate().for_each(|(at, line)| outln!("{}{line}", if at > 0 { INDENT } else { "" }));
 }
 
 /// A spinner on a terminal for a slow operation.
@@ -248,25 +275,25 @@ fn print_unused(unused: &[UnusedFile]) {
     }
 }
 
-fn classes(dataset: &Dataset, summary: &Summary) -> Table {
-    let mut table = table();
-    let parts: Vec<&String> = summary.samples.keys().collect();
-    table.set_header([""].into_iter().chain(parts.iter().map(|part| part.as_str())));
-    let samples = parts.iter().map(|part| summary.samples[*part].to_string());
-    table.add_row(["samples".to_owned()].into_iter().chain(samples));
+fn classes(dataset: &Dataset, summary: &Summary) -> Sheet {
+    let parts: Vec<&str> = summary.samples.keys().map(String::as_str).collect();
+    let mut table = Sheet::new(&[&[""], parts.as_slice()].concat());
+    let mut row = |name: &str, count: &dyn Fn(&str) -> u64| {
+        let counts = parts.iter().map(|part| count(part).to_string());
+        table.add_row([name.to_owned()].into_iter().chain(counts));
+    };
+    row("samples", &|part| summary.samples[part] as u64);
     for class in &dataset.config().classes {
-        let count = |part: &&String| {
-            let found = summary.classes.get(*part).and_then(|classes| classes.get(class));
-            found.copied().unwrap_or_default().to_string()
-        };
-        table.add_row([class.clone()].into_iter().chain(parts.iter().map(count)));
+        row(class, &|part| {
+            let found = summary.classes.get(part).and_then(|classes| classes.get(class));
+            found.copied().unwrap_or_default()
+        });
     }
     table
 }
 
-fn bands(summary: &Summary) -> Table {
-    let mut table = table();
-    table.set_header(["band (training part)", "pixels", "mean", "std", "min", "max"]);
+fn bands(summary: &Summary) -> Sheet {
+    let mut table = Sheet::new(&["band (training part)", "pixels", "mean", "std", "min", "max"]);
     for band in &summary.bands {
         let numbers = [band.mean, band.std(), f64::from(band.min), f64::from(band.max)];
         let cells = [band.band.clone(), band.count.to_string()];
@@ -276,7 +303,7 @@ fn bands(summary: &Summary) -> Table {
 }
 
 /// The target of a regression, with its unit.
-fn target_table(target: &TargetStatistics) -> Table {
+fn target_table(target: &TargetStatistics) -> Sheet {
     let TargetStatistics { moments, std, unit, percentiles } = target;
     let BandStatistics { band, count, mean, m2: _, min, max } = moments;
     let mut header = vec!["target (training part)", "unit", "pixels", "mean", "std", "min", "max"];
@@ -288,22 +315,18 @@ fn target_table(target: &TargetStatistics) -> Table {
         numbers.extend([*p2, *p50, *p98]);
     }
     row.extend(numbers.iter().map(|number| format!("{number:.4}")));
-    let mut table = table();
-    table.set_header(header).add_row(row);
-    table
-}
-
-fn table() -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    let mut table = Sheet::new(&header);
+    table.add_row(row);
     table
 }
 
 impl Crop {
     fn execute(self) -> anyhow::Result<ExitCode> {
-        let Self { image, mask, window, output } = self;
-        for report in crop(&image, mask.as_deref(), window, &output, &Limits::default())? {
-            print_crop(&report);
+        let Self { image, mask, window, output, format } = self;
+        let reports = crop(&image, mask.as_deref(), window, &output, &Limits::default())?;
+        match format {
+            Output::Json => outln!("{}", serde_json::to_string_pretty(&reports)?),
+            Output::Text => reports.iter().for_each(print_crop),
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -312,4 +335,24 @@ impl Crop {
 fn print_crop(report: &CropReport) {
     let Window { width, height, .. } = report.window;
     outln!("{}: {}, {width}x{height} pixels", report.output.display(), counted(report.bands, "band"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tables_of_formats_fit_into_80_columns_without_breaking_a_word() {
+        let formats = formats(&Limits::default());
+        for table in tables(&formats) {
+            let text = table.within(80);
+            assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+            assert!(text.contains('═'), "a table, and no blocks: {text}");
+        }
+        let whole = tables(&formats).iter().map(|table| table.within(80)).collect::<String>();
+        let notes = formats.gdal.iter().flat_map(|format| format.note.split_whitespace());
+        for word in notes.filter(|word| word.chars().count() <= 26) {
+            assert!(whole.contains(word), "{word} is broken: {whole}");
+        }
+    }
 }

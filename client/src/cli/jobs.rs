@@ -5,14 +5,13 @@ use std::process::ExitCode;
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
-use comfy_table::{ContentArrangement, Table, presets};
 use eosfed_client::document::{ClientJob, ClientJobs, JobStatus};
 use eosfed_client::jobs::{self, JobsQuery};
 use eosfed_common::clock::{Clock as _, SystemClock, Timestamp, moment};
 use eosfed_common::counted::counted;
 use eosfed_common::ids::DataSetName;
 use eosfed_common::outln;
-use eosfed_common::stdout::PIPED_COLUMNS;
+use eosfed_tables::Sheet;
 use strum::VariantNames as _;
 
 use super::shared::{Output, site};
@@ -92,17 +91,12 @@ fn print(found: &ClientJobs, narrowed: bool, state: &Path) {
     }
 }
 
-fn table(jobs: &[ClientJob]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
-    if !table.is_tty() {
-        table.set_width(PIPED_COLUMNS);
-    }
+fn table(jobs: &[ClientJob]) -> Sheet {
     // Of a site with one data set there is nothing to tell.
     let named = jobs.iter().any(|job| job.data_set.is_some());
     let mut header = vec!["job", "name", "now", "since"];
     header.extend(named.then_some("data set"));
-    table.set_header(header);
+    let mut table = Sheet::new(&header);
     for ClientJob { job, name, now, since, data_set, .. } in jobs {
         let mut row = vec![job.as_str(), name.as_deref().unwrap_or("–"), now, since];
         row.extend(named.then(|| data_set.as_ref().map_or("–", DataSetName::as_str)));

@@ -10,12 +10,13 @@ use std::time::Duration;
 use anyhow::bail;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Subcommand};
+use eosfed_client::document::VerifiedLog;
 use eosfed_client::site::Site;
 use eosfed_client::site_log::{EntryKind, Follower, Verification, verify};
 use eosfed_common::clock::{Timestamp, moment};
 use eosfed_common::counted::counted;
 use eosfed_common::ids::JobId;
-use eosfed_common::ledger::EventRef;
+use eosfed_common::ledger::{EventRef, Verified};
 use eosfed_common::outln;
 use eosfed_common::stdout::print_warning;
 use serde::Deserialize;
@@ -74,6 +75,9 @@ enum LogCommand {
         /// removed, or that was written anew.
         #[arg(long, value_name = "NUMBER:sha256:HEX")]
         noted: Option<EventRef>,
+        /// Format of the answer.
+        #[arg(long, value_enum, default_value = "text")]
+        output: Output,
     },
 }
 
@@ -97,8 +101,8 @@ impl Filter {
 
 impl Log {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
-        if let Some(LogCommand::Verify { state, noted }) = self.command {
-            return verified(&joined(&site(&state)?)?, noted);
+        if let Some(LogCommand::Verify { state, noted, output }) = self.command {
+            return verified(&joined(&site(&state)?)?, noted, output);
         }
         let Some(state) = &self.state else { bail!("`--state` is missing") };
         let site = joined(&site(state)?)?;
@@ -150,8 +154,14 @@ fn joined(site: &Site) -> anyhow::Result<Site> {
     Ok(site.clone())
 }
 
-fn verified(site: &Site, noted: Option<EventRef>) -> anyhow::Result<ExitCode> {
+fn verified(site: &Site, noted: Option<EventRef>, output: Output) -> anyhow::Result<ExitCode> {
     let Verification { verified, oldest } = verify(&site.log(), noted)?;
+    if output == Output::Json {
+        let Verified { events: entries, first, head } = verified;
+        let newest = head.map(|head| head.to_string());
+        outln!("{}", serde_json::to_string_pretty(&VerifiedLog { entries, first, oldest, newest })?);
+        return Ok(ExitCode::SUCCESS);
+    }
     outln!("{}: each is unchanged and follows from the one before it.", counted(verified.events, "entry"));
     if let Some(first) = verified.first.filter(|first| *first > 0) {
         outln!(

@@ -11,10 +11,10 @@ use eosfed_client::site::Site;
 use eosfed_common::clock::{Clock as _, SystemClock};
 use eosfed_common::duration;
 use eosfed_common::outln;
+use eosfed_common::quantity::bytes;
 use eosfed_common::screen::Screen;
 use eosfed_common::stdout::print_warning;
 use eosfed_transport::certificate::Certificate;
-use indicatif::DecimalBytes;
 use serde_json::Value;
 
 use super::shared::{Output, site};
@@ -145,7 +145,7 @@ fn rows(report: &Value) -> impl Iterator<Item = (String, String)> {
     }
     for kind in ["weights", "metrics", "control"] {
         let sent = report["sent_bytes"][kind].as_u64().unwrap_or_default();
-        row(&format!("sent, {kind}"), &Value::from(DecimalBytes(sent).to_string()));
+        row(&format!("sent, {kind}"), &Value::from(bytes(sent)));
     }
     rows.into_iter()
 }

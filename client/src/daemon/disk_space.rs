@@ -6,6 +6,7 @@ use std::path::Path;
 use eosfed_common::files::free_bytes;
 use eosfed_common::model::{Backbone, backbone_signature};
 use eosfed_common::plan::JobKind;
+use eosfed_common::quantity::bytes_apart;
 use eosfed_common::training_target::TrainingTarget;
 
 use crate::condition::{ConditionKind, LocalCondition};
@@ -61,11 +62,10 @@ pub(super) fn check(
     if free >= needed {
         return Ok(());
     }
+    let [needed, free] = bytes_apart(needed, free);
     let message = format!(
-        "this disk is full: {}: {what} needs {} MB here, and {} MB are free; make space",
-        folder.display(),
-        needed.div_ceil(1_000_000),
-        free / 1_000_000
+        "this disk is full: {}: {what} needs {needed} here, and {free} are free; make space",
+        folder.display()
     );
     Err(LocalCondition::new(ConditionKind::DiskFull, message))
 }

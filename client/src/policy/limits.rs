@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use eosfed_common::quantity::megabytes;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -161,18 +162,20 @@ impl Limits {
     /// The limits in words, a sentence for each.
     #[must_use]
     pub fn words(&self) -> Vec<String> {
-        let named = |what: &str, limit: Limit| match limit {
-            Limit::AtMost(most) => format!("{what}: at most {most}"),
+        let said = |what: &str, limit: Limit, shown: fn(u64) -> String| match limit {
+            Limit::AtMost(most) => format!("{what}: at most {}", shown(most)),
             Limit::Unlimited => format!("{what}: unlimited"),
         };
+        let named = |what: &str, limit| said(what, limit, |most| most.to_string());
+        let size = |what: &str, limit| said(what, limit, megabytes);
         vec![
             named("rounds of one job", self.rounds_per_job),
             named("assignments of one job", self.assignments_per_job),
             named("assignments in a day (UTC)", self.assignments_per_day),
-            named("megabytes sent for one job", self.upload_mb_per_job),
-            named("megabytes sent in a day (UTC)", self.upload_mb_per_day),
-            named("megabytes fetched for one job", self.download_mb_per_job),
-            named("megabytes fetched in a day (UTC)", self.download_mb_per_day),
+            size("sent for one job", self.upload_mb_per_job),
+            size("sent in a day (UTC)", self.upload_mb_per_day),
+            size("fetched for one job", self.download_mb_per_job),
+            size("fetched in a day (UTC)", self.download_mb_per_day),
         ]
     }
 }
@@ -208,6 +211,8 @@ mod tests {
     fn what_is_unlimited_is_said() {
         let limits = Limits { assignments_per_day: Limit::Unlimited, ..Limits::default() };
         assert!(limits.words().contains(&"assignments in a day (UTC): unlimited".to_owned()));
+        let size = "sent for one job: at most 500 GB";
+        assert!(limits.words().iter().any(|words| words == size), "{:?}", limits.words());
         assert_eq!(limits.words().len(), limits.all().len());
     }
 

@@ -122,7 +122,7 @@ async fn a_download_counts_as_it_is_declared_before_it_begins() {
         cancel.cancel();
         task.await.unwrap().unwrap();
         let said = world.fake.get().refusals[0].message.clone();
-        assert!(world.fake.get().tokens.is_empty() && said.contains("MB are needed"), "{said}");
+        assert!(world.fake.get().tokens.is_empty() && said.contains(" are left, and "), "{said}");
     }
 }
 

@@ -12,8 +12,9 @@ use eosfed_common::clock::{Clock as _, SystemClock};
 use eosfed_common::counted;
 use eosfed_common::digest::Digest;
 use eosfed_common::outln;
+use eosfed_common::quantity;
 use eosfed_common::stdout::print;
-use indicatif::{DecimalBytes, ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 
 use super::copy::new_file;
 use super::schedule::{folder_of, remove_older};
@@ -144,7 +145,7 @@ fn made_text(made: &Backup) -> String {
          --from {0}{key}\n  restore it: eosfed-coordinator restore --from {0}{key} --state NEW_DIR\n{secret}\n",
         folder.display(),
         counted(counts),
-        DecimalBytes(*bytes),
+        quantity::bytes(*bytes),
         lost(missing)
     )
 }
@@ -155,7 +156,8 @@ fn removed_text(removed: &[PathBuf]) -> String {
 
 fn restored_text(restored: &Restored) -> String {
     let Restored { state, made_at, version, counts, blobs, bytes, missing } = restored;
-    let what = format!("{}; {blobs} blobs of {}.\n{}", counted(counts), DecimalBytes(*bytes), lost(missing));
+    let what =
+        format!("{}; {blobs} blobs of {}.\n{}", counted(counts), quantity::bytes(*bytes), lost(missing));
     let Some(state) = state else {
         return format!("The backup of {made_at} (version {version}) is whole: {what}");
     };

@@ -3,6 +3,7 @@
 
 use eosfed_common::card::Card;
 use eosfed_common::clock::Timestamp;
+use eosfed_common::counted::counted;
 use eosfed_common::digest::Digest;
 use eosfed_common::finite::Finite;
 use eosfed_common::ids::{InstitutionName, JobId};
@@ -122,10 +123,10 @@ impl Federation {
             return None;
         }
         Some(format!(
-            "the plan that made `{}` requires `{metric}` of {bound} (`admission.floor`); {poor} of {} other \
-             institution(s) find less, and the median is {:.4}",
+            "the plan that made `{}` requires `{metric}` of {bound} (`admission.floor`); {poor} of {} \
+             found less, and the median is {:.4}",
             card.reference(),
-            values.len(),
+            counted(values.len(), "other institution"),
             median(&values)
         ))
     }

@@ -10,7 +10,7 @@ use super::path;
 use crate::format::{bytes, count, counted, relative, span};
 use crate::layout::{Content, Shell};
 use crate::parts::{
-    Pager, facts, heading, job_link, maybe, numbers, panel, progress, said, shell_command, table, words,
+    Pager, facts, heading, job_link, maybe, numbers, panel, progress_as, said, shell_command, table, words,
 };
 
 /// Rounds that are listed.
@@ -51,7 +51,7 @@ pub fn storage(shell: &Shell, page: &StoragePage<'_>) -> String {
 
 fn used(disk: DiskView) -> Markup {
     let used = disk.total_bytes.saturating_sub(disk.free_bytes);
-    html! { (progress("Disk used, in MB", used / 1_000_000, disk.total_bytes / 1_000_000)) " MB" }
+    html! { (progress_as("Disk used", used, disk.total_bytes, bytes)) }
 }
 
 fn found(backups: &BackupsView) -> Markup {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use eosfed_common::quantity::bytes;
 use eosfed_data::{Format, Formats, GdalFormat, Limits, formats};
 
 use crate::page::Page;
@@ -55,10 +56,10 @@ pub(crate) fn page() -> anyhow::Result<Page> {
     writeln!(
         text,
         "\n## Limits\n\nAn image has at most {0}x{0} pixels and {1} bands, and a scene of `eosfed-trainer predict` {3}x{3} pixels.\n\
-         A strip or tile, and an image that is read whole, takes at most {2} MiB in memory.",
+         A strip or tile, and an image that is read whole, takes at most {2} in memory.",
         limits.side,
         limits.bands,
-        limits.bytes >> 20,
+        bytes(limits.bytes),
         Limits::SCENE_SIDE
     )?;
     Ok(Page { file: "imagery.md".to_owned(), text })

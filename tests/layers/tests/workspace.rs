@@ -16,15 +16,23 @@ const fn package(name: &'static str, may_import: &'static [&'static str]) -> Cra
 
 /// The allowed imports of each crate outside its tests. No crate imports a bench, a test or the fuzz
 /// harness, and no program imports the test kit.
-const CRATES: [CrateRule; 22] = [
+const CRATES: [CrateRule; 23] = [
     package("eosfed_proto", &[]),
     package("eosfed_common", &[]),
     package("eosfed_manual", &[]),
     package("eosfed_plot", &[]),
+    package("eosfed_tables", &["eosfed_common"]),
     package("eosfed_transport", &["eosfed_common", "eosfed_proto"]),
     package(
         "eosfed_cli",
-        &["eosfed_common", "eosfed_manual", "eosfed_plot", "eosfed_proto", "eosfed_transport"],
+        &[
+            "eosfed_common",
+            "eosfed_manual",
+            "eosfed_plot",
+            "eosfed_proto",
+            "eosfed_tables",
+            "eosfed_transport",
+        ],
     ),
     package("eosfed_aggregation", &["eosfed_common"]),
     package(
@@ -48,6 +56,7 @@ const CRATES: [CrateRule; 22] = [
             "eosfed_data",
             "eosfed_manual",
             "eosfed_proto",
+            "eosfed_tables",
             "eosfed_transport",
             "eosfed_web",
         ],
@@ -240,9 +249,10 @@ const OUTSIDE: Outside = Outside {
 };
 
 /// Libraries without a command line.
-const NEVER: [OutsideRule; 4] = [
+const NEVER: [OutsideRule; 5] = [
     OutsideRule { package: "eosfed_client", never: "clap" },
     OutsideRule { package: "eosfed_client", never: "comfy_table" },
+    OutsideRule { package: "eosfed_client", never: "eosfed_tables" },
     OutsideRule { package: "eosfed_client", never: "indicatif" },
     OutsideRule { package: "eosfed_trainer", never: "clap" },
 ];

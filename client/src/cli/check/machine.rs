@@ -9,6 +9,7 @@ use eosfed_client::sandbox::{Cgroups, Enforcement, Mode, Report};
 use eosfed_client::settings::Settings;
 use eosfed_common::files::free_bytes;
 use eosfed_common::model::Backbone;
+use eosfed_common::quantity::{bytes, bytes_apart};
 
 use super::Finding;
 use crate::cli::shared::trainer_command;
@@ -16,7 +17,6 @@ use crate::cli::shared::trainer_command;
 /// How long the training program may take to say which device it uses. Where its libraries are read from a
 /// network for the first time, that is much more than usual.
 const TRIAL: Duration = Duration::from_secs(120);
-const MB: u64 = 1_000_000;
 
 /// Starts the training program, as for an assignment, and asks which device it would use.
 pub(super) fn trainer(settings: &Settings) -> Finding {
@@ -37,12 +37,11 @@ pub(super) fn room(folder: &Path, allow: &Allow) -> Finding {
 }
 
 fn judge_room(folder: &Path, free: u64, work: Option<(Backbone, u64)>) -> Finding {
-    let said = format!("{} MB are free in {}", free / MB, folder.display());
-    let Some((backbone, needed)) = work else { return Ok(said) };
-    let needs = format!(
-        "{said}; a job with {backbone}, which the policy allows, keeps {} MB there",
-        needed.div_ceil(MB)
-    );
+    let said = |free: &str| format!("{free} are free in {}", folder.display());
+    let Some((backbone, needed)) = work else { return Ok(said(&bytes(free))) };
+    let [shown, kept] = bytes_apart(free, needed);
+    let needs =
+        format!("{}; a job with {backbone}, which the policy allows, keeps {kept} there", said(&shown));
     if free < needed {
         return Err(format!("{needs}, smaller networks keep less; make space"));
     }
@@ -114,9 +113,12 @@ mod tests {
         assert!((1_400_000_000..1_420_000_000).contains(&needed), "88 million weights four times: {needed}");
         assert!(at(needed, &training).unwrap().contains("convnextv2_base"));
         let problem = at(needed - 1, &training).unwrap_err();
-        for part in ["are free in /var/lib/eosfed", "convnextv2_base", "MB there", "make space"] {
+        for part in ["are free in /var/lib/eosfed", "convnextv2_base", "GB there", "make space"] {
             assert!(problem.contains(part), "{problem}");
         }
+        let [free, kept] = bytes_apart(needed - 1, needed);
+        assert!(problem.starts_with(&format!("{free} are free")) && problem.contains(&kept), "{problem}");
+        assert_ne!(free, kept);
         // Who only scores keeps the weights once; who only measures, and who allows nothing, keeps none.
         let scoring = allow(&[JobKind::Evaluation], &[Backbone::Base]);
         assert_eq!(largest_work(&scoring).unwrap().1, needed / 4);

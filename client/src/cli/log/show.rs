@@ -3,49 +3,26 @@
 use eosfed_client::site_log::Entry;
 use eosfed_common::ledger::Event;
 use eosfed_common::printable::Printable;
+use eosfed_tables::wrapped;
 
 const WIDTH: usize = 80;
 const INDENT: &str = "    ";
 
 /// A line of the log as lines for people. What is not an entry of this version is shown as it is.
 pub(super) fn shown(line: &str) -> Vec<String> {
-    let Ok(event) = serde_json::from_str::<Event<Entry>>(line) else { return wrapped(line) };
+    let Ok(event) = serde_json::from_str::<Event<Entry>>(line) else { return indented(line) };
     let kind = &event.entry.kind;
     let about = event.entry.about().unwrap_or_default();
     let head = format!("{}  {}  {about}", event.at, kind.as_ref().replace('_', " "));
     let mut lines = vec![head.trim_end().to_owned()];
-    lines.extend(kind.words().iter().flat_map(|text| wrapped(text)));
+    lines.extend(kind.words().iter().flat_map(|text| indented(text)));
     lines
 }
 
 /// A text as indented lines. A word that is longer than a line is cut.
-fn wrapped(text: &str) -> Vec<String> {
-    let room = WIDTH - INDENT.len();
+fn indented(text: &str) -> Vec<String> {
     let text = Printable::escaped(text, usize::MAX);
-    let mut lines: Vec<String> = Vec::new();
-    let mut length = room;
-    for word in text.as_str().split(' ') {
-        let mut rest: Vec<char> = word.chars().collect();
-        while rest.len() > room {
-            let more = rest.split_off(room);
-            lines.push(rest.into_iter().collect());
-            length = room;
-            rest = more;
-        }
-        let fits = length + 1 + rest.len() <= room;
-        match lines.last_mut().filter(|_| fits) {
-            Some(line) => {
-                line.push(' ');
-                length += 1;
-                line.extend(&rest);
-            }
-            None => {
-                length = 0;
-                lines.push(rest.iter().collect());
-            }
-        }
-        length += rest.len();
-    }
+    let lines = wrapped(text.as_str(), WIDTH - INDENT.len());
     lines.iter().map(|line| format!("{INDENT}{line}")).collect()
 }
 

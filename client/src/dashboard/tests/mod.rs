@@ -114,13 +114,13 @@ async fn the_pages_say_what_was_asked_decided_and_by_whom() {
     let (_, refused) = page(&router, "/decisions?kind=refused", &cookie).await;
     assert!(refused.contains("lacks `krum`") && !refused.contains("approved by"), "{refused}");
     let (_, overview) = page(&router, "/", &cookie).await;
-    for needed in ["university-of-the-coast", "daemon does not run", "submitting", "56 MB"] {
+    for needed in ["university-of-the-coast", "daemon does not run", "submitting", "56.3 MB"] {
         assert!(overview.contains(needed), "{needed} is not on {overview}");
     }
     let (_, budgets) = page(&router, "/budgets", &cookie).await;
     let report = crate::report::status(&world.site, world.pages.clock.now()).unwrap();
     assert_eq!(report.limits.as_ref().unwrap().used.jobs[0].used.sent_bytes, 56_304_128);
-    for needed in ["upload_mb_per_day", "56 MB", "600 MB", "of 8.000 at delta", "j-0a1b2c3d"] {
+    for needed in ["upload_mb_per_day", "56.3 MB", "600 MB", "of 8.000 at delta", "j-0a1b2c3d"] {
         assert!(budgets.contains(needed), "{needed} is not on {budgets}");
     }
     let (_, policy) = page(&router, "/policy", &cookie).await;

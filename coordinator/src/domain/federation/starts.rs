@@ -282,7 +282,7 @@ mod tests {
         federation.merge(change);
         let refused = refusal(&federation, &rounds("west-rgb@1"));
         assert_eq!(refused.reason, Reason::QualityFloor);
-        assert!(refused.message.contains("1 of 1 other institution(s) find less"), "{refused}");
+        assert!(refused.message.contains("1 of 1 other institution found less"), "{refused}");
         assert!(try_submit(&federation, &rounds("east-nir@1").text()).is_ok());
     }
 }

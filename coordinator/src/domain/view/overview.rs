@@ -5,6 +5,7 @@ use std::time::Duration;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::identity::{Identity, Role};
 use eosfed_common::ids::InstitutionName;
+use eosfed_common::quantity::bytes;
 use eosfed_common::traffic::ByteCounts;
 use eosfed_common::view::{
     ActiveJob, DiskView, InstitutionCounts, JobCounts, JobState, MAX_ACTIVE, MAX_PROBLEMS, MAX_WAITED_FOR,
@@ -139,9 +140,9 @@ fn disk_problem(disk: DiskView) -> Option<Problem> {
         return None;
     }
     let message = format!(
-        "{} MB of {} MB are free, less than a tenth; a coordinator whose disk is full stores nothing",
-        disk.free_bytes / 1_000_000,
-        disk.total_bytes / 1_000_000
+        "{} of {} are free, less than a tenth; a coordinator whose disk is full stores nothing",
+        bytes(disk.free_bytes),
+        bytes(disk.total_bytes)
     );
     Some(problem(ProblemKind::DiskLow, "disk of the state folder", message))
 }

@@ -3,28 +3,33 @@
 use std::fmt::{self, Write as _};
 
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
-use console::{Term, measure_text_width};
-use eosfed_common::stdout::PIPED_COLUMNS;
+use console::measure_text_width;
+
+use crate::wrap::wrapped;
 
 /// Longest word that a column is kept wide enough for; longer ones, such as digests, may be broken.
 const LONGEST: usize = 26;
-/// Columns that a cell takes beside its text.
-const PADDING: usize = 2;
+/// Columns between the texts of two cells: a space that belongs to the left one, and one of the table.
+const BETWEEN: usize = 2;
+/// Columns of a line of a block at least, however long the titles are.
+const NARROWEST: usize = 20;
 
 /// A table with titles of its columns.
 #[derive(Debug, Clone)]
-pub(crate) struct Sheet {
+pub struct Sheet {
     titles: Vec<String>,
     rows: Vec<Vec<String>>,
 }
 
 impl Sheet {
-    pub(super) fn new(titles: &[&str]) -> Self {
+    /// A table without rows.
+    #[must_use]
+    pub fn new(titles: &[&str]) -> Self {
         Self { titles: titles.iter().map(|title| (*title).to_owned()).collect(), rows: Vec::new() }
     }
 
     /// Adds a row of as many cells as there are titles.
-    pub(crate) fn add_row<T: Into<String>>(&mut self, cells: impl IntoIterator<Item = T>) {
+    pub fn add_row<T: Into<String>>(&mut self, cells: impl IntoIterator<Item = T>) {
         self.rows.push(cells.into_iter().map(Into::into).collect());
     }
 
@@ -33,43 +38,54 @@ impl Sheet {
         table.load_style(presets::UTF8_HORIZONTAL_ONLY);
         table.set_content_arrangement(ContentArrangement::Dynamic).set_header(&self.titles);
         table.add_rows(&self.rows);
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 1));
+        }
         table
     }
 
-    /// The width that each column needs for its longest word.
+    /// The width of the longest word of each column.
     fn needed(&self) -> Vec<usize> {
         let longest = |text: &String| {
             text.split_whitespace().map(measure_text_width).max().unwrap_or_default().min(LONGEST)
         };
         let column = |(at, title): (usize, &String)| {
             let cells = self.rows.iter().filter_map(|row| row.get(at));
-            cells.chain([title]).map(longest).max().unwrap_or_default() + PADDING
+            cells.chain([title]).map(longest).max().unwrap_or_default()
         };
         self.titles.iter().enumerate().map(column).collect()
     }
 
     /// The table for a terminal of this width.
-    fn within(&self, width: usize) -> String {
+    #[must_use]
+    pub fn within(&self, width: usize) -> String {
         let needed = self.needed();
-        if needed.iter().sum::<usize>() > width {
-            return self.blocks();
+        // The last column has its space too.
+        let between = (needed.len() * BETWEEN).saturating_sub(1);
+        if needed.iter().sum::<usize>() + between > width {
+            return self.blocks(width);
         }
         let mut table = self.table();
         table.set_width(u16::try_from(width).unwrap_or(u16::MAX));
         for (column, least) in table.column_iter_mut().zip(needed) {
-            let least = u16::try_from(least).unwrap_or(u16::MAX);
+            // A constraint is of the text with its padding.
+            let least = u16::try_from(least + 1).unwrap_or(u16::MAX);
             column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(least)));
         }
         table.to_string()
     }
 
     /// Each row as lines, a title with its cell in each.
-    fn blocks(&self) -> String {
+    fn blocks(&self, width: usize) -> String {
         let wide = self.titles.iter().map(|title| measure_text_width(title)).max().unwrap_or_default();
         let mut text = String::new();
         for row in &self.rows {
             for (title, cell) in self.titles.iter().zip(row) {
-                let _ = writeln!(text, "{title:wide$}  {}", cell.replace('\n', " "));
+                let room = width.saturating_sub(wide + BETWEEN).max(NARROWEST);
+                let lines = wrapped(&cell.replace('\n', " "), room);
+                for (title, line) in std::iter::once(title.as_str()).chain(std::iter::repeat("")).zip(lines) {
+                    let _ = writeln!(text, "{title:wide$}  {line}");
+                }
             }
             text.push('\n');
         }
@@ -80,16 +96,14 @@ impl Sheet {
 
 impl fmt::Display for Sheet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let terminal = Term::stdout();
-        match terminal.size_checked().filter(|_| terminal.is_term()) {
-            Some((_, columns)) => f.write_str(&self.within(columns.into())),
-            None => f.write_str(&self.within(PIPED_COLUMNS.into())),
-        }
+        f.write_str(&self.within(crate::columns()))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use eosfed_common::stdout::PIPED_COLUMNS;
+
     use super::*;
 
     fn sheet() -> Sheet {
@@ -110,9 +124,34 @@ mod tests {
     }
 
     #[test]
+    fn a_table_is_no_wider_than_its_terminal_and_a_table_as_long_as_words_fit() {
+        // As of `eosfed job list`.
+        let mut sheet = Sheet::new(&["job", "name", "kind", "state", "round", "submitted", "made"]);
+        let job =
+            ["j-0a1b2c3d", "land-cover", "one-shot", "completed", "1 of 1", "3 min ago", "2 specialists"];
+        sheet.add_row(job);
+        let least = "j-0a1b2c3dland-coverone-shotcompletedroundsubmittedspecialists".len() + 6 * 2 + 1;
+        for width in least..100 {
+            let text = sheet.within(width);
+            assert!(text.lines().all(|line| measure_text_width(line) <= width), "{width}:\n{text}");
+            assert!(
+                job[..4].iter().all(|word| text.contains(word)) && text.contains("specialists"),
+                "{text}"
+            );
+            assert!(text.contains('═'), "{width}: blocks\n{text}");
+        }
+        assert!(sheet.within(least - 1).contains("job        j-0a1b2c3d\n"), "{}", sheet.within(least - 1));
+    }
+
+    #[test]
     fn rows_are_blocks_where_words_would_be_broken() {
         let text = sheet().within(36);
         assert!(text.contains("institution  university-of-the-coast\nlast seen    3 min ago\n"), "{text}");
+        assert!(
+            text.contains("\ndata set     land cover of the coast\n             and its islands\n"),
+            "{text}"
+        );
+        assert!(text.lines().all(|line| measure_text_width(line) <= 36), "{text}");
         assert!(text.contains("\n\ninstitution  west\n") && text.ends_with("data set     crops"), "{text}");
     }
 
@@ -132,6 +171,6 @@ mod tests {
         sheet.add_row(["east", "now", &"a".repeat(64)]);
         let text = sheet.within(80);
         assert!(text.lines().all(|line| measure_text_width(line) <= 80), "{text}");
-        assert!(!text.contains("institution  east"), "{text}");
+        assert!(!text.contains("institution  east"), "no block: {text}");
     }
 }
