@@ -10,8 +10,9 @@ use serde::Serialize;
 
 use crate::dataset::WindowReader;
 use crate::error::DataError;
-use crate::georeference::{Agreement, Grid};
-use crate::geotiff::{Numbers, write_geotiff};
+use crate::gdal_file::FileKind;
+use crate::georeference::{Agreement, Grid, unread_world_file};
+use crate::geotiff::{BandName, Baseline, Metadata, Numbers, unkept, write_described};
 use crate::overwritten::check_not_overwritten;
 use crate::raster::{Limits, Raster};
 use crate::read::read_grid;
@@ -52,10 +53,71 @@ pub struct CropReport {
     pub bands: usize,
     /// The window, in pixels of the inputs.
     pub window: Window,
+    /// What the inputs say and the file does not.
+    pub notes: Vec<String>,
+}
+
+/// What the inputs of a file say of themselves.
+#[derive(Default)]
+struct Said {
+    /// Of the bands of all of them.
+    names: Vec<BandName>,
+    baselines: Vec<(PathBuf, Option<Baseline>)>,
+    notes: Vec<String>,
+}
+
+impl Said {
+    /// Adds another input.
+    fn add(&mut self, path: &Path, file: &WindowReader) -> Result<(), DataError> {
+        self.names.extend(file.name_of_each_band());
+        self.baselines.push((path.to_owned(), file.baseline()));
+        if file.reference().is_none() {
+            self.notes.extend(unread_world_file(path));
+        }
+        let unkept = match FileKind::of(path)? {
+            FileKind::GeoTiff => unkept(path)?,
+            FileKind::Gdal(_) => vec!["all else that it says of itself".to_owned()],
+            FileKind::Png | FileKind::Jpeg | FileKind::Unknown => Vec::new(),
+        };
+        if !unkept.is_empty() {
+            self.notes.push(format!(
+                "{}: only the place, the processing baseline and the names of bands are written beside its pixels, and not {}",
+                path.display(),
+                unkept.join("; ")
+            ));
+        }
+        Ok(())
+    }
+
+    /// What the file can say for all of them, and notes on the rest. A file has one baseline.
+    fn together(self) -> (Metadata, Vec<String>) {
+        let Self { names, baselines, mut notes } = self;
+        let mut metadata = Metadata { names, ..Metadata::default() };
+        metadata.drop_unsaid();
+        let mut others = baselines.iter();
+        if let Some((first, baseline)) = others.next() {
+            metadata.baseline = *baseline;
+            if let Some((path, other)) = others.find(|(_, other)| other != baseline) {
+                metadata.baseline = None;
+                let said =
+                    |baseline: &Option<Baseline>| baseline.map_or("none".to_owned(), |b| format!("`{b}`"));
+                notes.push(format!(
+                    "the processing baseline is not written, since one file can state one: {} states {}, {} states {}; crop \
+                     them one by one to keep it",
+                    first.display(),
+                    said(baseline),
+                    path.display(),
+                    said(other)
+                ));
+            }
+        }
+        (metadata, notes)
+    }
 }
 
 /// Writes the window of `images`, their bands stacked in order, to `image.tif` in a folder, which is made if it is missing,
-/// and that of their mask to `mask.tif`.
+/// and that of their mask to `mask.tif`. An input may be as large as a scene, since only the window is read of it; the
+/// window may be as large as an image of a data set. Names of bands and the processing baseline are written too.
 ///
 /// # Errors
 /// If one of these two would replace an input, an input cannot be read, the inputs do not lie on one grid, the window leaves
@@ -65,8 +127,8 @@ pub fn crop(
     mask: Option<&Path>,
     window: Window,
     folder: &Path,
-    limits: &Limits,
 ) -> Result<Vec<CropReport>, DataError> {
+    let limits = &Limits::of_scene();
     let [image, part] = ["image.tif", "mask.tif"].map(|name| folder.join(name));
     let written = [Some(&image), mask.map(|_| &part)].into_iter().flatten().cloned().collect::<Vec<_>>();
     let read = images.iter().map(PathBuf::as_path).chain(mask).map(Path::to_owned).collect::<Vec<_>>();
@@ -95,6 +157,8 @@ fn crop_images(
     let mut file = open(first, limits)?;
     let grid = grid(&file);
     let mut stacked = cut(first, &mut file, window, 0, limits)?;
+    let mut said = Said::default();
+    said.add(first, &file)?;
     for path in others {
         let mut file = open(path, limits)?;
         if compare(first, &grid, path, &file)? == Agreement::SizeOnly {
@@ -107,9 +171,9 @@ fn crop_images(
         let next = cut(path, &mut file, window, stacked.bands, limits)?;
         stacked.bands += next.bands;
         stacked.data.extend(next.data);
+        said.add(path, &file)?;
     }
-    write_geotiff(output, &stacked)?;
-    Ok(CropReport { output: output.to_owned(), bands: stacked.bands, window })
+    write(output, &stacked, window, said)
 }
 
 /// Writes the window of the mask of `image` as a GeoTIFF; for indexed colours, the indices. A mask without
@@ -128,8 +192,15 @@ fn crop_mask(
     let mut file = WindowReader::open_label(mask, limits, Numbers::default(), Task::Segmentation, 1)?;
     compare(image, &read_grid(image, limits)?, mask, &file)?;
     let part = cut(mask, &mut file, window, 0, limits)?;
-    write_geotiff(output, &part)?;
-    Ok(CropReport { output: output.to_owned(), bands: part.bands, window })
+    let mut said = Said::default();
+    said.add(mask, &file)?;
+    write(output, &part, window, said)
+}
+
+fn write(output: &Path, raster: &Raster, window: Window, said: Said) -> Result<CropReport, DataError> {
+    let (metadata, notes) = said.together();
+    write_described(output, raster, &metadata)?;
+    Ok(CropReport { output: output.to_owned(), bands: raster.bands, window, notes })
 }
 
 /// Opens an image of which only the window is read, however large it is.
@@ -173,7 +244,8 @@ fn cut(
         return Err(DataError::file(path, reason));
     }
     let shape = [width, height, bands + file.bands()].map(|n| u32::try_from(n).unwrap_or(u32::MAX));
-    limits.check(path, shape[0], shape[1], shape[2])?;
+    let most = Limits { side: limits.side.min(Limits::default().side), ..*limits };
+    most.check(path, shape[0], shape[1], shape[2])?;
     Ok(Raster {
         width,
         height,
@@ -187,6 +259,7 @@ fn cut(
 mod tests {
     use super::*;
     use crate::georeference::GeoReference;
+    use crate::geotiff::write_geotiff;
     use crate::read::read_raster;
 
     fn scene(value: f32, east: f64) -> Raster {
@@ -242,6 +315,87 @@ mod tests {
     }
 
     #[test]
+    fn a_scene_may_be_wider_than_an_image_of_a_data_set_and_a_window_may_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let [wide, output] = ["wide.tif", "out"].map(|name| folder.path().join(name));
+        let most = Limits::default().side as usize;
+        let [width, height] = [most + 40, 2];
+        let data = (0..width * height).map(|at| (at % 1999) as f32).collect();
+        let image = Raster { width, height, bands: 1, data, reference: scene(0.0, 100.0).reference };
+        write_geotiff(&wide, &image).unwrap();
+        let crop =
+            |window: &str| crop(std::slice::from_ref(&wide), Some(&wide), window.parse().unwrap(), &output);
+        assert_eq!(crop(&format!("{most},0,40,2")).unwrap().len(), 2);
+        let cut = read_raster(&output.join("image.tif"), &Limits::default()).unwrap();
+        assert_eq!(cut.data, image.window(most, 0, 40, 2));
+        let said = crop(&format!("0,0,{width},1")).unwrap_err().to_string();
+        assert!(said.contains("1 to 32768 pixels wide") && said.contains("`32808x1`"), "{said}");
+    }
+
+    fn described(path: &Path, east: f64, baseline: Option<&str>, description: &str, wavelength: Option<f64>) {
+        let names = vec![BandName { description: Some(description.to_owned()), wavelength }];
+        let baseline = baseline.and_then(Baseline::of_text);
+        write_described(path, &scene(0.0, east), &Metadata { names, baseline, ..Metadata::default() })
+            .unwrap();
+    }
+
+    #[test]
+    fn names_of_bands_and_the_baseline_are_those_of_the_inputs() {
+        let folder = tempfile::tempdir().unwrap();
+        let [a, b, c, plain] = ["a.tif", "b.tif", "c.tif", "plain.tif"].map(|name| folder.path().join(name));
+        described(&a, 100.0, Some("05.10"), "B04 <R&D> \"for\u{ea}t\"", Some(664.6));
+        described(&b, 100.0, Some("05.10"), "B08", None);
+        described(&c, 100.0, Some("02.06"), "B02", None);
+        write_geotiff(&plain, &scene(0.0, 100.0)).unwrap();
+        let output = folder.path().join("out");
+        let crop = |images: &[&PathBuf]| {
+            let images: Vec<PathBuf> = images.iter().copied().cloned().collect();
+            let report = crop(&images, None, "1,1,2,2".parse().unwrap(), &output).unwrap().remove(0);
+            (
+                WindowReader::open(&report.output, &Limits::default(), Numbers::default(), 1).unwrap(),
+                report.notes,
+            )
+        };
+        let (cut, notes) = crop(&[&a, &b, &plain]);
+        let names = cut.name_of_each_band();
+        assert_eq!(names[0].description.as_deref(), Some("B04 <R&D> \"for\u{ea}t\""));
+        assert_eq!((names[0].wavelength, names[1].description.as_deref()), (Some(664.6), Some("B08")));
+        assert_eq!(names[2], BandName::default());
+        // One of them states no baseline: a file with it would say it of all bands.
+        assert_eq!(cut.baseline(), None);
+        assert!(
+            notes[0].contains("a.tif states `05.10`") && notes[0].contains("plain.tif states none"),
+            "{notes:?}"
+        );
+        let (cut, notes) = crop(&[&a, &b]);
+        assert_eq!((cut.baseline(), notes), (Baseline::of_text("05.10"), vec![]));
+        let (cut, notes) = crop(&[&a, &c]);
+        assert_eq!((cut.baseline(), notes.len()), (None, 1));
+        assert!(notes[0].contains("c.tif states `02.06`; crop them one by one"), "{notes:?}");
+    }
+
+    #[test]
+    fn a_place_in_a_file_beside_an_image_is_said_to_be_unread() {
+        let folder = tempfile::tempdir().unwrap();
+        let image = folder.path().join("a.tif");
+        write_geotiff(&image, &Raster { reference: None, ..scene(0.0, 100.0) }).unwrap();
+        let cut = || {
+            crop(
+                std::slice::from_ref(&image),
+                Some(&image),
+                "1,1,2,2".parse().unwrap(),
+                &folder.path().join("out"),
+            )
+            .unwrap()
+        };
+        assert!(cut().iter().all(|report| report.notes.is_empty()));
+        fs::write(folder.path().join("a.tfw"), "10\n0\n0\n-10\n5\n5\n").unwrap();
+        for report in cut() {
+            assert!(report.notes[0].contains("a.tfw"), "{:?}", report.notes);
+        }
+    }
+
+    #[test]
     fn other_grids_and_windows_outside_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let paths = ["a.tif", "b.tif"].map(|name| folder.path().join(name));
@@ -288,8 +442,7 @@ mod tests {
         let window = "1,1,2,2".parse().unwrap();
         let crop = |images: &[&PathBuf], mask: Option<&PathBuf>, to: &Path| {
             let images: Vec<PathBuf> = images.iter().copied().cloned().collect();
-            crop(&images, mask.map(PathBuf::as_path), window, to, &Limits::default())
-                .map_err(|error| error.to_string())
+            crop(&images, mask.map(PathBuf::as_path), window, to).map_err(|error| error.to_string())
         };
         let before = fs::read(&image).unwrap();
         for (images, labels, lost) in [

@@ -39,6 +39,40 @@ pub(crate) fn parse_xml(text: &str) -> Result<Document<'_>, String> {
     Document::parse_with_options(text, options).map_err(|error| error.to_string())
 }
 
+/// Text whose characters GDAL has escaped, as they were. What is no known escape stays as it is.
+pub(crate) fn unescaped(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('&') {
+        out += &rest[..at];
+        rest = &rest[at..];
+        let known = rest.find(';').and_then(|end| Some((escape(&rest[1..end])?, end + 1)));
+        let (letter, length) = known.unwrap_or(('&', 1));
+        out.push(letter);
+        rest = &rest[length..];
+    }
+    out + rest
+}
+
+/// The character of an escape without its `&` and `;`.
+fn escape(name: &str) -> Option<char> {
+    match name {
+        "amp" => Some('&'),
+        "lt" => Some('<'),
+        "gt" => Some('>'),
+        "quot" => Some('"'),
+        "apos" => Some('\''),
+        _ => {
+            let number = name.strip_prefix('#')?;
+            let code = match number.strip_prefix(['x', 'X']) {
+                Some(digits) => u32::from_str_radix(digits, 16),
+                None => number.parse(),
+            };
+            char::from_u32(code.ok()?)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,6 +88,18 @@ mod tests {
             );
         }
         assert!(parse_xml(&format!("<a b=\"{}\"/>", "=".repeat(1000))).is_ok());
+    }
+
+    #[test]
+    fn what_was_escaped_is_itself_again_and_all_else_is_kept() {
+        for text in ["crops & <trees> \"x\"", "for\u{ea}t \u{68ee}", "", "&", "a;b"] {
+            assert_eq!(unescaped(&escaped(text)), text);
+        }
+        assert_eq!(unescaped("&#x41;&#66;&apos;"), "AB'");
+        for text in ["R&D", "a & b; c", "&nbsp;", "&#xzz;", "&#1114112;", "&;", "&#;"] {
+            assert_eq!(unescaped(text), text);
+        }
+        assert_eq!(unescaped("&amp;lt;"), "&lt;");
     }
 
     #[test]

@@ -168,7 +168,7 @@ fn print_formats(formats: &Formats) {
     let limits = &formats.limits;
     outln!();
     print_wrapped(&format!(
-        "an image has at most {0}x{0} pixels and {1} bands, and a scene of `eosfed-trainer predict` {2}x{2} pixels; a \
+        "an image has at most {0}x{0} pixels and {1} bands, and a scene of `eosfed-trainer predict` or `data crop` {2}x{2} pixels; a \
          strip or tile, and an image read whole, takes at most {3} in memory. Everything else is refused by name, with a \
          command that converts it.",
         limits.side,
@@ -323,7 +323,7 @@ fn target_table(target: &TargetStatistics) -> Sheet {
 impl Crop {
     fn execute(self) -> anyhow::Result<ExitCode> {
         let Self { image, mask, window, output, format } = self;
-        let reports = crop(&image, mask.as_deref(), window, &output, &Limits::default())?;
+        let reports = crop(&image, mask.as_deref(), window, &output)?;
         match format {
             Output::Json => outln!("{}", serde_json::to_string_pretty(&reports)?),
             Output::Text => reports.iter().for_each(print_crop),
@@ -335,6 +335,9 @@ impl Crop {
 fn print_crop(report: &CropReport) {
     let Window { width, height, .. } = report.window;
     outln!("{}: {}, {width}x{height} pixels", report.output.display(), counted(report.bands, "band"));
+    for note in &report.notes {
+        outln!("  note: {note}");
+    }
 }
 
 #[cfg(test)]

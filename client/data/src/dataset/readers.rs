@@ -10,7 +10,7 @@ use super::grids::Header;
 use crate::error::DataError;
 use crate::gdal_file::FileKind;
 use crate::georeference::GeoReference;
-use crate::geotiff::{BandName, BaselineOffset, Numbers, Role, hide};
+use crate::geotiff::{BandName, Baseline, BaselineOffset, Numbers, Role, hide};
 use crate::image_file::ImageFile;
 use crate::raster::{Limits, Raster};
 use crate::read::{read_labels, read_raster};
@@ -137,6 +137,14 @@ impl WindowReader {
         match &self.0 {
             Pixels::Windows(file) => file.name_of_each_band(),
             Pixels::Whole(raster) => vec![BandName::default(); raster.bands],
+        }
+    }
+
+    /// The processing baseline of the Sentinel-2 product, if the file says it.
+    pub(crate) fn baseline(&self) -> Option<Baseline> {
+        match &self.0 {
+            Pixels::Windows(file) => file.baseline(),
+            Pixels::Whole(_) => None,
         }
     }
 

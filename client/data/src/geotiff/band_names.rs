@@ -3,6 +3,8 @@
 
 use roxmltree::Node;
 
+use crate::xml::unescaped;
+
 /// Wavelengths from here on are in nanometres if nothing says their unit: no optical sensor measures beyond 100
 /// micrometres, or below 100 nanometres.
 const NANOMETRES_FROM: f64 = 100.0;
@@ -18,7 +20,7 @@ pub(crate) struct BandName {
 /// What was read of one band so far.
 #[derive(Clone, Default)]
 struct Words<'a> {
-    description: Option<&'a str>,
+    description: Option<String>,
     /// In micrometres, from the domain IMAGERY.
     central: Option<f64>,
     /// In the unit of the next one.
@@ -42,7 +44,8 @@ pub(super) fn band_names<'a>(items: impl Iterator<Item = Node<'a, 'a>>, bands: u
         };
         let Some(band) = sample.parse().ok().and_then(|at: usize| words.get_mut(at)) else { continue };
         if item.attribute("role") == Some("description") {
-            band.description = Some(text);
+            // GDAL escapes texts before it writes them as XML.
+            band.description = Some(unescaped(text));
         } else if named("CENTRAL_WAVELENGTH_UM") {
             band.central = positive(text);
         } else if named("wavelength") {
@@ -69,6 +72,7 @@ impl BandName {
         unit: Option<&str>,
     ) -> Self {
         let [central, wavelength] = [central, wavelength].map(|text| text.and_then(positive));
+        let description = description.map(str::to_owned);
         Words { description, central, wavelength, unit: None }.name(unit)
     }
 }
@@ -78,9 +82,9 @@ impl Words<'_> {
         let unit = self.unit.or(unit_of_all).map_or(Some(None), |unit| factor(unit).map(Some));
         // A wavelength in a unit that is not known says nothing.
         let stated = self.wavelength.zip(unit).map(|(number, factor)| nanometres(number, factor));
-        let described = || self.description.and_then(wavelength);
+        let described = || self.description.as_deref().and_then(wavelength);
         let wavelength = self.central.map(|number| number * 1e3).or(stated).or_else(described);
-        BandName { description: self.description.map(str::to_owned), wavelength }
+        BandName { description: self.description, wavelength }
     }
 }
 

@@ -1,14 +1,13 @@
 //! The tags of the images of a map, and the words in front of them.
 
-use std::fmt::Write as _;
-
 use tiff::TiffError;
 use tiff::tags::Tag;
 
 use super::head::{ImageTags, Width};
+use super::items::Items;
 use super::map_layout::{MAP_TILE, MapBand, MapKind, MapLayout};
+use super::metadata::GDAL_METADATA;
 use super::write_reference;
-use crate::xml::escaped;
 
 /// Where tiles are in a file, and how many bytes they have.
 #[derive(Clone, Default)]
@@ -42,9 +41,6 @@ pub(super) fn ghost(bands: usize) -> String {
     format!("GDAL_STRUCTURAL_METADATA_SIZE={:06} bytes\n{order}", order.len())
 }
 
-/// The tag in which GDAL keeps what TIFF has no tag for, as XML.
-const GDAL_METADATA: u16 = 42112;
-
 /// Names and units of bands, as GDAL and QGIS read them.
 fn metadata(kind: &MapKind) -> Option<String> {
     let bands = match kind {
@@ -54,18 +50,12 @@ fn metadata(kind: &MapKind) -> Option<String> {
             classes.iter().map(|class| MapBand { name: class.clone(), unit: "%".to_owned() }).collect()
         }
     };
-    let mut items = String::new();
+    let mut items = Items::default();
     for (at, MapBand { name, unit }) in bands.iter().enumerate() {
-        for (item, role, text) in [("DESCRIPTION", "description", name), ("UNITTYPE", "unittype", unit)] {
-            if !text.is_empty() {
-                // GDAL reads the XML, and what is escaped in its texts again.
-                let text = escaped(&escaped(text));
-                let _ =
-                    writeln!(items, "  <Item name=\"{item}\" sample=\"{at}\" role=\"{role}\">{text}</Item>");
-            }
-        }
+        items.description(at, name);
+        items.add(&format!("name=\"UNITTYPE\" sample=\"{at}\" role=\"unittype\""), unit);
     }
-    (!items.is_empty()).then(|| format!("<GDALMetadata>\n{items}</GDALMetadata>"))
+    items.xml()
 }
 
 /// The tags of a map, or of a smaller copy of it.

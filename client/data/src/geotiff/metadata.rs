@@ -18,7 +18,7 @@ use crate::open::open_regular;
 use crate::xml::parse_xml;
 
 /// The tag of GDAL's metadata, which the library does not name.
-const GDAL_METADATA: u16 = 42112;
+pub(super) const GDAL_METADATA: u16 = 42112;
 /// Most bytes of a file of metadata beside an image.
 const MOST_BYTES: u64 = 4 << 20;
 /// Converts the numbers of a file as its metadata say.
@@ -176,7 +176,7 @@ fn is_alpha(role: Option<&str>, text: Option<&str>) -> bool {
         && text.is_some_and(|text| text.trim().eq_ignore_ascii_case("alpha"))
 }
 
-fn is_baseline(item: Node<'_, '_>) -> bool {
+pub(super) fn is_baseline(item: Node<'_, '_>) -> bool {
     item.attribute("name").is_some_and(|name| name.eq_ignore_ascii_case("PROCESSING_BASELINE"))
 }
 

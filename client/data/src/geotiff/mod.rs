@@ -10,6 +10,7 @@ mod decode;
 mod directory;
 mod formats;
 mod head;
+mod items;
 mod map;
 mod map_layout;
 mod map_tags;
@@ -41,13 +42,11 @@ pub use formats::Format;
 #[cfg(feature = "gdal")]
 pub(crate) use formats::GREY;
 pub(crate) use formats::tiff_formats;
+pub(crate) use items::unkept;
 pub use map::{WrittenFile, unwritable, write_map, write_public};
 pub use map_layout::{MAP_TILE, MapBand, MapKind, MapLayout, PutTile};
 pub(crate) use mask::hide;
-pub(crate) use metadata::Baseline;
-#[cfg(feature = "gdal")]
-pub(crate) use metadata::Metadata;
-pub(crate) use metadata::{MERGE, check_beside};
+pub(crate) use metadata::{Baseline, MERGE, Metadata, check_beside};
 pub(crate) use nodata::Nodata;
 pub use numbers::BaselineOffset;
 pub(crate) use numbers::Numbers;
@@ -77,14 +76,22 @@ use crate::raster::Raster;
 /// # Errors
 /// If the file cannot be written or is larger than TIFF allows.
 pub fn write_geotiff(path: &Path, raster: &Raster) -> Result<(), DataError> {
+    write_described(path, raster, &Metadata::default())
+}
+
+/// The same, with what there is to say of its bands and its baseline.
+///
+/// # Errors
+/// As [`write_geotiff`].
+pub(crate) fn write_described(path: &Path, raster: &Raster, metadata: &Metadata) -> Result<(), DataError> {
     let file =
         tempfile::NamedTempFile::new_in(folder_of(path)).map_err(|error| DataError::file(path, error))?;
-    encode(BufWriter::new(file.as_file()), raster).map_err(|error| DataError::file(path, error))?;
+    encode(BufWriter::new(file.as_file()), raster, metadata).map_err(|error| DataError::file(path, error))?;
     file.persist(path).map_err(|error| DataError::file(path, error.error))?;
     Ok(())
 }
 
-fn encode<W: Write + Seek>(writer: W, raster: &Raster) -> Result<(), TiffError> {
+fn encode<W: Write + Seek>(writer: W, raster: &Raster, metadata: &Metadata) -> Result<(), TiffError> {
     const BLACK_IS_ZERO: u16 = 1;
     const PLANAR: u16 = 2;
     const FLOAT: u16 = 3;
@@ -111,6 +118,9 @@ fn encode<W: Write + Seek>(writer: W, raster: &Raster) -> Result<(), TiffError> 
         directory.write_tag(Tag::ExtraSamples, &vec![0_u16; bands - 1][..])?;
     }
     directory.write_tag(Tag::GdalNodata, "nan")?;
+    if let Some(items) = metadata.xml() {
+        directory.write_tag(Tag::Unknown(metadata::GDAL_METADATA), &items[..])?;
+    }
     if let Some(reference) = &raster.reference {
         write_reference(&mut directory, reference)?;
     }
