@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::dataset::WindowReader;
 use crate::error::DataError;
 use crate::gdal_file::FileKind;
-use crate::georeference::{Agreement, Grid, unread_world_file};
+use crate::georeference::{Agreement, Grid, unread_place_file};
 use crate::geotiff::{BandName, Baseline, Metadata, Numbers, unkept, write_described};
 use crate::overwritten::check_not_overwritten;
 use crate::raster::{Limits, Raster};
@@ -62,6 +62,8 @@ pub struct CropReport {
 struct Said {
     /// Of the bands of all of them.
     names: Vec<BandName>,
+    /// The first alpha band.
+    alpha: Option<usize>,
     baselines: Vec<(PathBuf, Option<Baseline>)>,
     notes: Vec<String>,
 }
@@ -69,10 +71,11 @@ struct Said {
 impl Said {
     /// Adds another input.
     fn add(&mut self, path: &Path, file: &WindowReader) -> Result<(), DataError> {
+        self.alpha = self.alpha.or_else(|| Some(self.names.len() + file.alpha()?));
         self.names.extend(file.name_of_each_band());
         self.baselines.push((path.to_owned(), file.baseline()));
         if file.reference().is_none() {
-            self.notes.extend(unread_world_file(path));
+            self.notes.extend(unread_place_file(path));
         }
         let unkept = match FileKind::of(path)? {
             FileKind::GeoTiff => unkept(path)?,
@@ -81,7 +84,7 @@ impl Said {
         };
         if !unkept.is_empty() {
             self.notes.push(format!(
-                "{}: only the place, the processing baseline and the names of bands are written beside its pixels, and not {}",
+                "{}: only the place, the processing baseline, the names of bands and which is alpha are written beside its pixels, and not {}",
                 path.display(),
                 unkept.join("; ")
             ));
@@ -91,8 +94,8 @@ impl Said {
 
     /// What the file can say for all of them, and notes on the rest. A file has one baseline.
     fn together(self) -> (Metadata, Vec<String>) {
-        let Self { names, baselines, mut notes } = self;
-        let mut metadata = Metadata { names, ..Metadata::default() };
+        let Self { names, alpha, baselines, mut notes } = self;
+        let mut metadata = Metadata { names, alpha, ..Metadata::default() };
         metadata.drop_unsaid();
         let mut others = baselines.iter();
         if let Some((first, baseline)) = others.next() {

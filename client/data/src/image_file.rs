@@ -145,6 +145,15 @@ impl ImageFile {
         each!(&self.0, file => file.baseline())
     }
 
+    /// The band that says how opaque pixels are, if the file has one that counts as such.
+    pub(crate) fn alpha(&self) -> Option<usize> {
+        match &self.0 {
+            Decoder::GeoTiff(file) => file.alpha(),
+            #[cfg(feature = "gdal")]
+            Decoder::Gdal(_) => None,
+        }
+    }
+
     /// Whether every pixel has data in every band by what the file says of itself.
     pub(crate) fn is_complete(&self) -> bool {
         each!(&self.0, file => file.is_complete())

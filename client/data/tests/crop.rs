@@ -75,3 +75,23 @@ fn a_data_set_of_crops_reads_what_one_of_whole_files_reads() {
     let samples = dataset.load(Split::Train, &dataset.config().bands).unwrap().samples;
     assert_eq!((samples[0].width, &samples[0].image), (8, &vec![7.0 - 1000.0; 64]));
 }
+
+/// Pixels that alpha hides in the whole file are hidden in a data set of its crops too.
+#[test]
+fn a_crop_keeps_which_band_is_alpha() {
+    let pixels: Vec<u8> = (0..SIZE[0] * SIZE[1]).flat_map(|at| [5, u8::from(at % 2 == 0)]).collect();
+    let set = tempfile::tempdir().unwrap();
+    let folder = Folder::new();
+    for (extra, hidden) in [(2, 32), (0, 0)] {
+        let path = folder.tiff(&Tiff::new(pixels.clone()).bands(2).tag(Tag::ExtraSamples, &[extra]));
+        cut(&path, &set.path().join("a"));
+        let text = "task = \"classification\"\nbands = [\"red\"]\nfile_bands = [1]\nclasses = [\"a\", \"b\"]\n[layout]\n\
+                    kind = \"folders\"\nroot = \".\"\n[split]\nvalidation = 0.0\n";
+        std::fs::create_dir_all(set.path().join("b")).unwrap();
+        std::fs::write(set.path().join("dataset.toml"), text).unwrap();
+        let dataset = Dataset::open(set.path(), &Limits::default()).unwrap();
+        let samples = dataset.load(Split::Train, &dataset.config().bands).unwrap().samples;
+        let missing = samples[0].image.iter().filter(|value| value.is_nan()).count();
+        assert_eq!(missing, hidden, "ExtraSamples {extra}");
+    }
+}

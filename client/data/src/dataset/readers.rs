@@ -148,6 +148,14 @@ impl WindowReader {
         }
     }
 
+    /// The band that says how opaque pixels are.
+    pub(crate) fn alpha(&self) -> Option<usize> {
+        match &self.0 {
+            Pixels::Windows(file) => file.alpha(),
+            Pixels::Whole(raster) => alpha_of(raster),
+        }
+    }
+
     /// Whether its stored numbers are complex.
     pub(crate) fn is_complex(&self) -> bool {
         match &self.0 {
@@ -213,13 +221,15 @@ impl WindowReader {
     }
 }
 
-/// Makes missing what the alpha band of a PNG hides, if that is none of the chosen bands. The second of two bands and
-/// the fourth of four are alpha there, and no other format that is decoded as a whole has as many.
+/// The alpha band of a PNG: the second of two bands and the fourth of four. No other format that is decoded as a whole has
+/// as many.
+const fn alpha_of(raster: &Raster) -> Option<usize> {
+    if matches!(raster.bands, 2 | 4) { Some(raster.bands - 1) } else { None }
+}
+
+/// Makes missing what the alpha band of a PNG hides, if that is none of the chosen bands.
 fn hide_transparent(raster: &mut Raster, chosen: &[usize]) {
-    let alpha = raster.bands.saturating_sub(1);
-    if !matches!(raster.bands, 2 | 4) || chosen.contains(&alpha) {
-        return;
-    }
+    let Some(alpha) = alpha_of(raster).filter(|alpha| !chosen.contains(alpha)) else { return };
     let opaque = raster.band(alpha).to_vec();
     raster.data.chunks_exact_mut(opaque.len().max(1)).for_each(|band| hide(band, &opaque));
 }

@@ -10,10 +10,10 @@ use tiff::tags::Tag;
 
 use super::band_names::BandName;
 use super::directory::{Directories, Directory};
-use super::metadata::{GDAL_METADATA, Metadata, is_baseline, parse};
+use super::metadata::{GDAL_METADATA, Metadata, is_baseline};
 use super::source::Source;
 use crate::error::DataError;
-use crate::xml::escaped;
+use crate::xml::{escaped, parse_xml};
 
 /// Items that are being written.
 #[derive(Default)]
@@ -40,10 +40,10 @@ impl Items {
 }
 
 impl Metadata {
-    /// The baseline and the names of bands, as [`Metadata::read`] finds them again. Files with a scale or an offset are not
+    /// The baseline, the names of bands and which is alpha, as [`Metadata::read`] finds them again. Files with a scale or an offset are not
     /// written.
     pub(super) fn xml(&self) -> Option<String> {
-        let Self { scaling: _, baseline, names } = self;
+        let Self { scaling: _, baseline, names, alpha } = self;
         let mut items = Items::default();
         if let Some(baseline) = baseline {
             items.add("name=\"PROCESSING_BASELINE\"", &baseline.to_string());
@@ -54,6 +54,9 @@ impl Metadata {
                 items.add(&format!("name=\"wavelength\" sample=\"{at}\""), &nanometres.to_string());
                 items.add(&format!("name=\"wavelength_units\" sample=\"{at}\""), "nanometers");
             }
+        }
+        if let Some(at) = alpha {
+            items.add(&format!("name=\"COLORINTERP\" sample=\"{at}\" role=\"colorinterp\""), "Alpha");
         }
         items.xml()
     }
@@ -105,7 +108,7 @@ pub(crate) fn unkept(path: &Path) -> Result<Vec<String>, DataError> {
 fn other_items(file: &Directories<'_>, directory: &Directory) -> BTreeSet<String> {
     let bytes = file.bytes(directory, Tag::Unknown(GDAL_METADATA)).ok().flatten().unwrap_or_default();
     let text = String::from_utf8(bytes).unwrap_or_default();
-    let Ok(document) = parse(text.trim_end_matches('\0')) else { return BTreeSet::new() };
+    let Ok(document) = parse_xml(text.trim_end_matches('\0')) else { return BTreeSet::new() };
     let items =
         document.root_element().children().filter(|node| node.has_tag_name("Item") && !is_kept(*node));
     items
@@ -120,7 +123,7 @@ fn is_kept(item: Node<'_, '_>) -> bool {
     let name = item.attribute("name").unwrap_or_default();
     let role = item.attribute("role").unwrap_or_default();
     is_baseline(item)
-        || ["description", "scale", "offset"].contains(&role)
+        || ["description", "scale", "offset", "colorinterp"].contains(&role)
         || NAMES.iter().any(|kept| name.eq_ignore_ascii_case(kept))
         || name.starts_with("STATISTICS_")
 }

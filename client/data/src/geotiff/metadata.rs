@@ -85,7 +85,7 @@ pub(crate) struct Metadata {
     /// Of each band; empty if nothing is said of any.
     pub(crate) names: Vec<BandName>,
     /// The band that says how opaque pixels are.
-    pub(super) alpha: Option<usize>,
+    pub(crate) alpha: Option<usize>,
 }
 
 impl Metadata {

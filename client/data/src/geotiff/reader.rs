@@ -169,6 +169,11 @@ impl GeoTiff {
         self.source.path()
     }
 
+    /// The band that says how opaque pixels are.
+    pub(crate) const fn alpha(&self) -> Option<usize> {
+        self.alpha
+    }
+
     /// Reads these of its bands only, in this order; they must be there.
     pub(crate) fn choose(&mut self, bands: &[usize]) {
         if !self.scaling.is_empty() {
