@@ -23,6 +23,18 @@ pub enum DataError {
         /// Which rule it breaks, with the value found.
         reason: String,
     },
+    /// A file lies on another grid than one that belongs to it.
+    #[error("{path}: {reason}", path = path.display())]
+    OtherGrid {
+        /// The file.
+        path: PathBuf,
+        /// The other one, and what differs, with both values.
+        reason: String,
+        /// The same without what is of these two files alone: equal for files of which the same is wrong.
+        general: String,
+        /// What is left out there; empty if that is the name of the other file only.
+        numbers: String,
+    },
     /// More files are corrupt than the data set allows.
     #[error("{}:{}", corrupt(*.files, *.total, *.read, .share), listing(.reasons))]
     TooManyCorrupt {

@@ -81,6 +81,36 @@ fn stack() -> String {
     )
 }
 
+/// The lines of the refusal of masks that lie elsewhere than their images, each 80 metres from the one before.
+fn lines_of_many(elsewhere: impl Fn(Place) -> Place) -> Vec<String> {
+    let files: Vec<(String, Place)> = (0..30)
+        .flat_map(|at| {
+            let mut place = HERE;
+            place.affine[2] += 80.0 * f64::from(at);
+            [(format!("i/{at}.tif"), place), (format!("m/{at}.tif"), elsewhere(place))]
+        })
+        .collect();
+    let files: Vec<_> = files.iter().map(|(name, place)| (name.as_str(), SIDE, Some(*place))).collect();
+    read(&pairs(), &files).unwrap_err().to_string().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn equal_differences_of_many_files_are_said_once() {
+    let lines = lines_of_many(|place| Place { code: 32634, ..place });
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(
+        ["files: does not lie", "EPSG:32633", "EPSG:32634"].iter().all(|part| lines[1].contains(part)),
+        "{lines:?}"
+    );
+    let lines = lines_of_many(|place| {
+        let [a, b, c, d, e, f] = place.affine;
+        Place { affine: [-a, b, c + 10.0 * SIDE as f64, d, e, f], ..place }
+    });
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    let parts = ["m/", "mirrored: columns go west`, not `[10.0, ", "north-up`"];
+    assert!(parts.iter().all(|part| lines[1].contains(part)), "{lines:?}");
+}
+
 /// Checks that `config` is refused when the second file lies at `place`, with both names and values.
 fn assert_refused(config: &str, files: [&str; 2], others: &[&str], place: Place, values: [&str; 2]) {
     let mut all = vec![(files[0], SIDE, Some(HERE)), (files[1], SIDE, Some(place))];

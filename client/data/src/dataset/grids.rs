@@ -86,9 +86,11 @@ impl Anchor<'_> {
         pair: Pair,
         notes: &mut Vec<Note>,
     ) -> Result<(), DataError> {
-        let agreement = self.grid.compared(grid);
-        let agreement = agreement
-            .map_err(|difference| DataError::file(path, difference.sentence(self.path.display())))?;
+        let agreement = self.grid.compared(grid).map_err(|difference| {
+            let (general, numbers) = difference.general();
+            let reason = difference.sentence(self.path.display());
+            DataError::OtherGrid { path: path.to_owned(), reason, general, numbers }
+        })?;
         notes.extend(note(agreement, pair).map(|text| Note::of(path, text)));
         Ok(())
     }

@@ -31,6 +31,9 @@ pub enum Agreement {
     UnknownSystem,
 }
 
+/// What differs where two rasters lie at different places.
+const GEOTRANSFORM: &str = "geotransform";
+
 /// A difference of two rasters, with both values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
@@ -48,6 +51,22 @@ impl Difference {
             "does not lie on the same grid as {first}: its {what} must be `{expected}` as there, found `{found}`; \
              bring both onto one grid, for example with `gdalwarp`"
         )
+    }
+
+    /// What is true of many pairs of files: the sentence without the name of the first raster, and without the numbers of
+    /// their places, which are others for each pair; then these numbers.
+    #[must_use]
+    pub(crate) fn general(&self) -> (String, String) {
+        const OTHER: &str = "the file that it is compared with";
+        let Self { what, first, second } = self;
+        if *what != GEOTRANSFORM {
+            return (self.sentence(OTHER), String::new());
+        }
+        let sentence = format!(
+            "does not lie on the same grid as {OTHER}: its {what} must be that of it; bring both onto one grid, for example \
+             with `gdalwarp`"
+        );
+        (sentence, format!("`{second}`, not `{first}`"))
     }
 }
 
@@ -137,7 +156,7 @@ impl Grid {
             return Ok(());
         }
         let [first, second] = [mine, theirs].map(|numbers| format!("{numbers:?}, {}", orientation(numbers)));
-        Err(Difference { what: "geotransform", first, second })
+        Err(Difference { what: GEOTRANSFORM, first, second })
     }
 
     /// How far the corners of the other raster lie from where they should, in pixels of this one. A coarser
@@ -208,9 +227,19 @@ fn pixel([a, b, c, d, e, f]: [f64; 6], [x, y]: [f64; 2]) -> Option<[f64; 2]> {
     found.iter().all(|number| number.is_finite()).then_some(found)
 }
 
-/// The direction of the rows of a raster whose columns go east.
+/// How the columns and rows of a raster run. In most, columns go east and rows go south.
 fn orientation([a, b, _, d, e, _]: [f64; 6]) -> &'static str {
-    if a * e - b * d < 0.0 { "north-up" } else { "south-up" }
+    const ROUNDING: f64 = 1e-9;
+    let straight = d.abs() <= ROUNDING * a.abs() && b.abs() <= ROUNDING * e.abs();
+    let mirrored = a * e - b * d >= 0.0;
+    match (straight, a > 0.0, mirrored) {
+        (true, true, false) => "north-up",
+        (true, true, true) => "south-up",
+        (true, false, true) => "mirrored: columns go west",
+        (true, false, false) => "upside down: columns go west and rows go north",
+        (false, _, false) => "turned",
+        (false, _, true) => "turned and mirrored",
+    }
 }
 
 #[cfg(test)]
@@ -262,6 +291,37 @@ mod tests {
             GeoReference { transformation: transformation.concat(), keys, ..GeoReference::default() };
         let said = first.compared(&Grid::new(8, 8, Some(&turned))).unwrap_err().sentence("a.tif");
         assert!(said.contains("north-up` as there") && said.contains("south-up`"), "{said}");
+    }
+
+    #[test]
+    fn the_way_of_columns_and_rows_has_its_name() {
+        let of = |a: f64, b: f64, d: f64, e: f64| orientation([a, b, 7.0, d, e, 9.0]);
+        assert_eq!(of(10.0, 0.0, 0.0, -10.0), "north-up");
+        assert_eq!(of(10.0, 0.0, 0.0, 10.0), "south-up");
+        assert_eq!(of(-10.0, 0.0, 0.0, -10.0), "mirrored: columns go west");
+        assert_eq!(of(-10.0, 0.0, 0.0, 10.0), "upside down: columns go west and rows go north");
+        assert_eq!(of(10.0, 1e-12, 1e-12, -10.0), "north-up", "rounding");
+        assert_eq!(of(7.0, 7.0, 7.0, -7.0), "turned");
+        assert_eq!(of(0.0, 10.0, 10.0, 0.0), "turned", "columns go north and rows go east");
+        assert_eq!(of(0.0, 10.0, -10.0, 0.0), "turned and mirrored");
+    }
+
+    /// Of many pairs, the reference systems are the same two, and the places are not.
+    #[test]
+    fn a_difference_is_said_of_many_pairs_without_their_names_and_places() {
+        let system = |code: u16| {
+            let keys = vec![1, 1, 0, 1, 3072, 0, 1, code];
+            Grid::new(8, 8, Some(&GeoReference { keys, ..GeoReference::default() }))
+        };
+        let (said, numbers) = system(32633).compared(&system(32634)).unwrap_err().general();
+        assert!(said.contains("EPSG:32633") && said.contains("EPSG:32634") && numbers.is_empty(), "{said}");
+        let moved = |x: f64| {
+            let placed = grid([8, 8], 10.0, [x, 0.0]).compared(&grid([8, 8], 10.0, [x + 5.0, 0.0]));
+            placed.unwrap_err().general()
+        };
+        let [(one, here), (other, there)] = [moved(0.0), moved(80.0)];
+        assert_eq!(one, other);
+        assert!(here.contains("5.0") && here != there, "{here}");
     }
 
     #[test]
