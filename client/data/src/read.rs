@@ -191,5 +191,11 @@ mod tests {
         let error = read_raster(&path, &Limits::default()).unwrap_err().to_string();
         assert!(error.contains("notes.dat") && error.contains("not a GeoTIFF"), "{error}");
         assert!(read_raster(&folder.path().join("none.tif"), &Limits::default()).is_err());
+        for name in ["x.tif", "x.png", "x.jpg", "x"] {
+            let path = folder.path().join(name);
+            std::fs::write(&path, "").unwrap();
+            let error = read_raster(&path, &Limits::default()).unwrap_err().to_string();
+            assert!(error.contains(name) && error.contains("is empty: it has 0 bytes"), "{error}");
+        }
     }
 }

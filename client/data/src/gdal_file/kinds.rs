@@ -191,6 +191,12 @@ impl FileKind {
             return Ok(Self::Gdal(kind));
         }
         let head = beginning(path, open_regular(path)?)?;
+        if head.is_empty() {
+            return Err(DataError::file(
+                path,
+                "is empty: it has 0 bytes; copy or write it again, or remove it",
+            ));
+        }
         let said = image::guess_format(&head).ok();
         let own = said.and_then(Self::own);
         let gdals = || GdalKind::of(path, &head).map(Self::Gdal);
@@ -333,7 +339,6 @@ mod tests {
         assert_eq!(of("a.img", b"numbers"), Some(GdalKind::Envi));
         assert_eq!(of("a.img", b"II*\0"), None, "a TIFF is read by this crate, whatever lies beside it");
         assert_eq!(of("a.txt", b"numbers"), None);
-        assert_eq!(of("empty.jp2", b""), None);
         assert_eq!(of("m.xml", b"<?xml?><n1:Level-2A_User_Product xmlns:n1=\"x\">"), Some(GdalKind::Safe));
         assert_eq!(of("a.zarr", b"numbers"), None, "a file");
         for (name, kind) in [("b.zarr", GdalKind::Zarr), ("S2A_MSIL2A.SAFE", GdalKind::Safe)] {
@@ -345,6 +350,8 @@ mod tests {
         assert!(FileKind::of(folder.path()).is_err(), "any other folder");
         assert_eq!(of("short.jp2", &JP2[..11]), None);
         assert!(FileKind::of(&folder.path().join("none.jp2")).is_err());
+        std::fs::write(folder.path().join("empty.jp2"), "").unwrap();
+        assert!(FileKind::of(&folder.path().join("empty.jp2")).unwrap_err().to_string().contains("0 bytes"));
     }
 
     #[test]
@@ -356,7 +363,7 @@ mod tests {
             ("a.tif", png, FileKind::Png),
             ("a.dat", b"\xff\xd8\xff", FileKind::Jpeg),
             ("a.png", JP2, FileKind::Gdal(GdalKind::Jpeg2000)),
-            ("a.tif", b"", FileKind::GeoTiff),
+            ("a.tif", b"I", FileKind::GeoTiff),
             ("a.jpeg", b"numbers", FileKind::Jpeg),
             ("a.tif", b"GIF89a", FileKind::Unknown),
             ("a.gif", b"numbers", FileKind::Unknown),
