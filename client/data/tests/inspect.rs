@@ -204,6 +204,27 @@ fn a_class_that_a_part_lacks_and_masks_of_0_and_255_are_said() {
     describe(folder.path(), "segmentation", layout, "validation = 0.0");
     let summary = summarise(&open(folder.path())).unwrap();
     assert_eq!(said(&summary, "write `mask_values = [0, 255]`"), 1, "{:?}", summary.warnings);
+    let counted = "1152 pixels of `a`, none of another class, and 2944 pixels of 255, which is no label";
+    assert_eq!(said(&summary, counted), 1, "{:?}", summary.warnings);
+    // So it is where `mask_values` does not list it, and with more classes.
+    let file = folder.path().join("dataset.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let warned = |text: &str, about: &str| {
+        std::fs::write(&file, text).unwrap();
+        said(&summarise(&open(folder.path())).unwrap(), about)
+    };
+    assert_eq!(warned(&format!("mask_values = [0, 1]\n{text}"), "write `mask_values = [0, 255]`"), 1);
+    let three = text.replace("\"b\"", "\"b\", \"c\"");
+    assert_eq!(warned(&three, "if it is a class, write 255 in its place in `mask_values`"), 1);
+    assert_eq!(warned(&format!("mask_values = [0, 255]\n{text}"), "which is no label"), 0);
+    // Pixels without data are not said to hold 255.
+    for at in 0..4 {
+        std::fs::remove_file(folder.path().join(format!("m/{at}.png"))).unwrap();
+        let data = (0..SIDE * SIDE).map(|at| if at % SIDE < 9 { 0.0 } else { f32::NAN }).collect();
+        let mask = Raster { width: SIDE, height: SIDE, bands: 1, data, reference: None };
+        write_geotiff(&folder.path().join(format!("m/{at}.tif")), &mask).unwrap();
+    }
+    assert_eq!(warned(&text, "255"), 0);
 }
 
 #[test]
@@ -250,6 +271,8 @@ fn pixels_of_values_that_are_not_listed_are_counted() {
     assert_eq!((pixels("9"), pixels("others"), pixels("255")), (Some(1024), Some(1024), None));
     assert_eq!(said(&whole, "2048 pixels of masks without a label"), 1, "{:?}", whole.warnings);
     assert!(whole.warnings.iter().any(|warning| warning.contains("9 (1024), others (1024)")));
+    assert_eq!(said(&whole, "add each value there"), 1);
+    assert!(!whole.warnings.iter().any(|warning| warning.contains("  ")), "{:?}", whole.warnings);
     assert_eq!(of("[4, 255]", "masks = \"m\"").unlisted_mask_values["7"], 1024);
     // A tile without any label is no sample.
     let tiles = of("[4, 7]", "masks = \"m\"\ntile = 16");

@@ -223,7 +223,15 @@ impl Dataset {
             );
             return Err(DataError::file(path, found));
         }
-        Ok(values.iter().map(|value| if ignored(*value) { IGNORE } else { *value as u8 }).collect())
+        let class = |value: &f32| {
+            if ignored(*value) {
+                unlisted.add(*value);
+                IGNORE
+            } else {
+                *value as u8
+            }
+        };
+        Ok(values.iter().map(class).collect())
     }
 }
 

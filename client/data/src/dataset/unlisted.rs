@@ -14,12 +14,16 @@ pub(crate) struct Unlisted {
     values: BTreeMap<i64, u64>,
     /// Pixels of other values: no whole numbers, or too many different ones.
     others: u64,
+    /// Pixels of the usual number of no label, which is meant for that and counts for itself.
+    usual: u64,
 }
 
 impl Unlisted {
-    /// Adds a pixel. Those without data, and the usual number of no label, say nothing.
+    /// Adds a pixel. Those without data say nothing.
     pub(super) fn add(&mut self, value: f32) {
-        if value.is_finite() && value != f32::from(IGNORE) {
+        if value == f32::from(IGNORE) {
+            self.usual = self.usual.saturating_add(1);
+        } else if value.is_finite() {
             self.put(whole_number(value), 1);
         }
     }
@@ -28,6 +32,7 @@ impl Unlisted {
     pub(crate) fn merge(&mut self, other: &Self) {
         other.values.iter().for_each(|(value, pixels)| self.put(Some(*value), *pixels));
         self.put(None, other.others);
+        self.usual = self.usual.saturating_add(other.usual);
     }
 
     fn put(&mut self, value: Option<i64>, pixels: u64) {
@@ -36,7 +41,12 @@ impl Unlisted {
         *count = count.saturating_add(pixels);
     }
 
-    /// The pixels of each value, in the order of values, and of all others under `others`.
+    /// The pixels of the usual number of no label, 255.
+    pub(crate) const fn usual(&self) -> u64 {
+        self.usual
+    }
+
+    /// The pixels of each other value, in the order of values, and of all others under `others`.
     pub(crate) fn pixels(&self) -> Vec<(String, u64)> {
         let named = self.values.iter().map(|(value, pixels)| (value.to_string(), *pixels));
         named.chain((self.others > 0).then(|| ("others".to_owned(), self.others))).collect()
@@ -51,14 +61,14 @@ mod tests {
     fn pixels_without_data_or_label_do_not_count_and_values_are_few() {
         let mut found = Unlisted::default();
         [f32::NAN, f32::INFINITY, 255.0].into_iter().for_each(|value| found.add(value));
-        assert_eq!(found.pixels(), []);
+        assert_eq!((found.pixels(), found.usual()), (vec![], 1));
         [3.0, -1.0, 3.0, 0.5, 1e30].into_iter().for_each(|value| found.add(value));
         let said =
             |found: &Unlisted| found.pixels().iter().map(|(v, n)| format!("{v}:{n}")).collect::<Vec<_>>();
         assert_eq!(said(&found), ["-1:1", "3:2", "others:2"]);
         let mut all = found.clone();
         all.merge(&found);
-        assert_eq!(said(&all), ["-1:2", "3:4", "others:4"]);
+        assert_eq!((said(&all).join(" "), all.usual()), ("-1:2 3:4 others:4".to_owned(), 2));
         (1000..2000).for_each(|value| all.add(value as f32));
         assert_eq!(all.pixels().len(), MOST + 1);
         assert_eq!(all.pixels().iter().map(|(_, pixels)| pixels).sum::<u64>(), 1010);

@@ -145,7 +145,7 @@ pub fn summarise_with(
         let (of_part, about_all) = chunks.noted();
         notes.merge(of_part);
         summary.warnings.extend(about_all.filter(|note| !summary.warnings.contains(note)));
-        part.report(dataset, &mut summary)?;
+        part.report(dataset, chunks.unlisted(), &mut summary)?;
     }
     for note in notes.said(dataset.root()) {
         if !summary.warnings.contains(&note) {
@@ -201,8 +201,6 @@ impl Unreadable {
 struct Part {
     split: Split,
     counts: Vec<u64>,
-    /// Pixels of masks without a label.
-    unlabelled: u64,
     sizes: [[usize; 2]; 2],
     target: TargetSurvey,
     survey: BandSurvey,
@@ -216,7 +214,6 @@ impl Part {
         Self {
             split,
             counts: vec![0; config.classes.len()],
-            unlabelled: 0,
             sizes: [[usize::MAX; 2], [0; 2]],
             target: TargetSurvey::new(&config.classes[0], samples),
             survey: BandSurvey::new(config.named_bands(), images),
@@ -230,19 +227,16 @@ impl Part {
         (high[0], high[1]) = (high[0].max(width), high[1].max(height));
         count_classes(&mut self.counts, &sample.target);
         match &sample.target {
-            Target::Mask(mask) => {
-                let judged = sample.judged_of(mask);
-                self.unlabelled += judged.iter().filter(|class| **class == IGNORE).count() as u64;
-            }
             Target::Values(values) => self.target.add(values, width),
-            Target::Class(_) | Target::Classes(_) => {}
+            Target::Mask(_) | Target::Class(_) | Target::Classes(_) => {}
         }
         if self.split == Split::Train {
             self.survey.add(sample);
         }
     }
 
-    fn report(self, dataset: &Dataset, summary: &mut Summary) -> Result<(), DataError> {
+    /// `unlisted` are the values of its masks that have no label.
+    fn report(self, dataset: &Dataset, unlisted: &Unlisted, summary: &mut Summary) -> Result<(), DataError> {
         let config = dataset.config();
         let [low, high] = &mut summary.sizes;
         for axis in [0, 1] {
@@ -259,25 +253,35 @@ impl Part {
             if config.task == Task::Regression {
                 summary.target = Some(self.target.finish(config.target_unit.clone()));
             }
-            summary.warnings.extend(only_first_class(dataset, &self.counts, self.unlabelled));
+            summary.warnings.extend(only_first_class(dataset, &self.counts, unlisted.usual()));
         }
         summary.warnings.extend(warnings_of_part(dataset, self.split, &self.counts));
         Ok(())
     }
 }
 
-/// A hint where masks hold 0 and 255 only: 255 is no label unless `mask_values` says so.
-fn only_first_class(dataset: &Dataset, counts: &[u64], unlabelled: u64) -> Option<String> {
+/// A hint where all labelled pixels of masks are of the first class and `others` hold 255: that is no label unless
+/// `mask_values` lists it.
+fn only_first_class(dataset: &Dataset, counts: &[u64], others: u64) -> Option<String> {
     let config = dataset.config();
     let masks = matches!(config.task, Task::Segmentation | Task::ChangeDetection);
     let first_only = counts[0] > 0 && counts[1..].iter().all(|count| *count == 0);
-    let hint = masks && first_only && unlabelled > 0 && config.mask_values.is_none() && counts.len() == 2;
-    hint.then(|| {
-        format!(
-            "masks hold 0 and {IGNORE} only, and {IGNORE} is no label; if it is `{}`, write `mask_values = [0, {IGNORE}]`",
-            config.classes[1]
-        )
-    })
+    if !masks || !first_only || others == 0 {
+        return None;
+    }
+    let remedy = match &config.classes[..] {
+        [_, second] => {
+            let first = config.mask_values.as_ref().and_then(|values| values.first()).copied().unwrap_or(0);
+            format!("if it is `{second}`, write `mask_values = [{first}, {IGNORE}]`")
+        }
+        _ => format!("if it is a class, write {IGNORE} in its place in `mask_values`"),
+    };
+    let [labelled, others] = [counts[0], others].map(|pixels| counted(pixels, "pixel"));
+    Some(format!(
+        "masks of the training part have {labelled} of `{}`, none of another class, and {others} of {IGNORE}, which is no \
+         label; {remedy}",
+        config.classes[0]
+    ))
 }
 
 /// How many pixels have no label since `mask_values` does not list their values.
@@ -289,7 +293,8 @@ fn unlisted_warning(values: &[(String, u64)]) -> Option<String> {
     let more = if values.len() > NAMED { ", …" } else { "" };
     (pixels > 0).then(|| {
         format!(
-            "{} of masks without a label, since `mask_values` does not list their values: {}{more}; if they are of classes, add              each value there and its class to `classes`",
+            "{} of masks without a label, since `mask_values` does not list their values: {}{more}; if they are of classes, add \
+             each value there and its class to `classes`",
             counted(pixels, "pixel"),
             named.join(", ")
         )
