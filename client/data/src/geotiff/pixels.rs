@@ -28,7 +28,8 @@ pub(super) struct Pixels {
 pub(crate) fn unheld(value: &str) -> Refused {
     let sentence = format!(
         "pixel values must be numbers that 32-bit floats hold exactly, or at all if they are floats, found `{value}` (if it \
-         marks missing data, add `-a_nodata {value}`)"
+         marks missing data, add `-a_nodata {value}`); in a mask, give the classes smaller numbers, since the command rounds to \
+         the nearest such number and makes one class of several; numbers that are measured may be rounded"
     );
     Refused::new(sentence, "-ot Float32")
 }
