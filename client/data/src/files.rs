@@ -30,6 +30,11 @@ pub fn has_ending(path: &Path, endings: &[&str]) -> bool {
     extension.is_some_and(|found| endings.iter().any(|ending| found.eq_ignore_ascii_case(ending)))
 }
 
+/// What a description names, from its folder on: `.` adds nothing to a path.
+pub(crate) fn below(base: &Path, named: &Path) -> PathBuf {
+    base.join(named).components().collect()
+}
+
 /// Image files of a folder, sorted by name.
 fn images(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     listed(folder, is_image)
@@ -231,6 +236,20 @@ fn stamp_of_one(file: &Path) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_has_no_part_that_adds_nothing() {
+        for (base, named, path) in [
+            ("d", ".", "d"),
+            ("d", "./a/.", "d/a"),
+            ("", ".", "."),
+            (".", "a", "./a"),
+            ("d", "/e", "/e"),
+            ("d", "../e", "d/../e"),
+        ] {
+            assert_eq!(below(Path::new(base), Path::new(named)).as_os_str(), path, "{base} {named}");
+        }
+    }
 
     #[test]
     fn the_stamp_of_a_shapefile_is_also_that_of_the_files_beside_it() {

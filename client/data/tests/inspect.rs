@@ -55,6 +55,8 @@ fn equal_errors_are_said_once_and_moments_are_of_all() {
     assert_eq!(told, [(32, 71), (64, 71), (71, 71)]);
     assert_eq!((summary.unreadable.len(), summary.unreadable[0].files), (1, 8), "{:?}", summary.unreadable);
     assert_eq!(said(&summary, "skipped: 8 files: "), 1, "{:?}", summary.warnings);
+    // The root of the layout is `.`, which is no part of a name.
+    assert_eq!(summary.unreadable[0].examples[0], folder.path().join("a/000.tif").to_str().unwrap());
     assert_eq!(summary.classes["train"]["a"], 62);
     let mean = ((8..70).sum::<usize>() + 7) as f64 / 63.0;
     assert!((summary.bands[0].mean - mean).abs() < 1e-9 && summary.bands[0].count == 63 * 1024);

@@ -43,7 +43,7 @@ impl Dataset {
         let tiling = Tiling::new(self.config.layout.cut());
         match &self.config.layout {
             Layout::Folders { root, deeper, index, place } => {
-                let root = base.join(root);
+                let root = files::below(base, root);
                 let mut items = self.folders(&root, *deeper, index.as_deref(), place.as_ref())?;
                 let notes = self.assign(&mut items)?;
                 Ok(Found { notes, ..Found::all(items.into_iter().map(whole).collect()) })

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{Dataset, Item, Label};
 use crate::config::{BAND, CLASS, Layout, OneOrMany, Parts, Pattern, SplitBy, one_for_all};
 use crate::error::DataError;
-use crate::files::images_below;
+use crate::files::{below, images_below};
 use crate::gdal_file::is_image_folder;
 use crate::split::Split;
 
@@ -34,7 +34,7 @@ impl Dataset {
         let Layout::Pattern { root, images, after, masks, group, .. } = &self.config.layout else {
             return Ok(Vec::new());
         };
-        let root = base.join(root);
+        let root = below(base, root);
         let patterns = |list: &OneOrMany| {
             list.list().iter().map(|text| self.pattern(text)).collect::<Result<Vec<_>, _>>()
         };

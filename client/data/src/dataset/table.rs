@@ -11,7 +11,7 @@ use super::template::Template;
 use super::{Dataset, Item, Label};
 use crate::config::{Layout, OneOrMany, SplitBy};
 use crate::error::DataError;
-use crate::files::{has_ending, position};
+use crate::files::{below, has_ending, position};
 use crate::split::Split;
 
 /// From which number on a class is present.
@@ -41,7 +41,7 @@ impl Dataset {
             return Ok((Vec::new(), statements));
         };
         let path = base.join(file);
-        let root = base.join(root);
+        let root = below(base, root);
         let collection = has_ending(&path, &["json", "geojson"]);
         let Table { columns, rows } = if collection { items::open(&path)? } else { Table::open(&path)? };
         let columns = self.columns(&path, &columns)?;
