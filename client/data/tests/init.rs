@@ -3,8 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
 use std::path::Path;
+use std::sync::Arc;
 
 use eosfed_data::{DataError, Dataset, Limits, Proposal, Raster, Split, propose, write_geotiff};
+use parquet::data_type::{ByteArray, ByteArrayType};
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::parser::parse_message_type;
 
 const SIDE: usize = 32;
 
@@ -310,4 +314,327 @@ fn folders_that_cannot_be_classes_are_asked_about() {
         write(&folder.path().join(format!("{class}/1.tif")), 3, 1.0);
     }
     assert_eq!(opened(folder.path()).unwrap().1, 2);
+}
+
+/// Two bands of three scenes, by the name of the file of the first one.
+fn band_files(root: &Path, file: &str, bands: [&str; 2]) {
+    for scene in ["S2A_1", "S2A_2", "S2B_1"] {
+        for band in bands {
+            let file = file.replace("S2A_1", scene).replace("BAND", band);
+            write(&root.join(file), 1, 3000.0);
+        }
+    }
+}
+
+#[test]
+fn one_file_a_band_becomes_a_pattern() {
+    for (file, label, pattern, masks) in [
+        (
+            "T32/S2A_1/S2A_1_BAND.tif",
+            "labels/S2A_1.png",
+            "T32/{scene}/{scene}_{band}.tif",
+            "labels/{scene}.png",
+        ),
+        (
+            "S2A_1_BAND.tif",
+            "labels/S2A_1.png",
+            "{scene1}_{scene2}_{band}.tif",
+            "labels/{scene1}_{scene2}.png",
+        ),
+        ("images/S2A_1/BAND.tif", "gt/S2A_1_gt.png", "images/{scene}/{band}.tif", "gt/{scene}_gt.png"),
+        ("x/S2A_1/BAND.tif", "x/S2A_1/label.png", "x/{scene}/{band}.tif", "x/{scene}/label.png"),
+        (
+            "S2A_1/S2A_1_BAND.TIF",
+            "S2A_1/S2A_1_mask.png",
+            "{scene}/{scene}_{band}.TIF",
+            "{scene}/{scene}_mask.png",
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        band_files(folder.path(), file, ["B02", "B8A"]);
+        for scene in ["S2A_1", "S2A_2", "S2B_1"] {
+            mask(&folder.path().join(label.replace("S2A_1", scene)), |x| u8::from(x < 9));
+        }
+        let (proposal, samples) = opened(folder.path()).unwrap();
+        assert_eq!(samples, 3, "{}", proposal.text);
+        assert!(proposal.text.contains(&format!("images = \"{pattern}\"")), "{}", proposal.text);
+        assert!(proposal.text.contains(&format!("\nmasks = \"{masks}\"")), "{}", proposal.text);
+        assert!(proposal.text.contains("bands = [\"B02\", \"B8A\"]") && asked(&proposal, "factor"));
+        assert!(proposal.text.contains("3 scenes with 2 bands") && asked(&proposal, "what their names say"));
+        // Without a mask for each scene, they are asked for.
+        std::fs::remove_file(folder.path().join(label.replace("S2A_1", "S2A_2"))).unwrap();
+        let proposal = propose(folder.path(), &Limits::default()).unwrap();
+        assert!(
+            proposal.text.contains("# masks = ") && asked(&proposal, "where are the labels"),
+            "{}",
+            proposal.text
+        );
+    }
+}
+
+/// `B4` is red on Landsat 8 and near infrared on Landsat 7.
+#[test]
+fn bands_whose_names_depend_on_the_satellite_are_asked_about() {
+    let folder = tempfile::tempdir().unwrap();
+    band_files(folder.path(), "S2A_1_BAND.tif", ["B4", "B5"]);
+    let proposal = propose(folder.path(), &Limits::default()).unwrap();
+    assert!(asked(&proposal, "`landsat7`, `landsat8`, `landsat9`"), "{:?}", proposal.questions);
+    // Names that are known of no sensor are no bands.
+    let folder = tempfile::tempdir().unwrap();
+    band_files(folder.path(), "S2A_1_BAND.tif", ["x", "y"]);
+    let proposal = propose(folder.path(), &Limits::default()).unwrap();
+    assert!(!proposal.text.contains("{band}"), "{}", proposal.text);
+}
+
+#[test]
+fn scenes_that_lack_a_band_and_files_that_are_none_are_said() {
+    let folder = tempfile::tempdir().unwrap();
+    for scene in ["a", "b", "c"] {
+        for band in ["B02", "B03", "B04"] {
+            write(&folder.path().join(format!("{scene}/{band}.tif")), 1, 0.5);
+        }
+        mask(&folder.path().join(format!("masks/{scene}.png")), |x| u8::from(x < 9));
+    }
+    std::fs::remove_file(folder.path().join("b/B03.tif")).unwrap();
+    write(&folder.path().join("b/B03.tiff"), 1, 0.5);
+    write(&folder.path().join("c/SCL.tif"), 1, 0.5);
+    let (proposal, samples) = opened(folder.path()).unwrap();
+    assert_eq!(samples, 3, "{}", proposal.text);
+    assert!(proposal.text.contains("bands = [\"B02\", \"B04\"]"), "{}", proposal.text);
+    assert!(asked(
+        &proposal,
+        "1 of 3 scenes have no file of `B03`, one of them `b`, so that it is not in `bands`"
+    ));
+    assert!(
+        asked(&proposal, "2 files of no such band or with another ending, as `b/B03.tiff`"),
+        "{:?}",
+        proposal.questions
+    );
+    // Where no band is in all scenes, it does not open, and the question says it.
+    for file in ["a/B02.tif", "c/B04.tif"] {
+        std::fs::remove_file(folder.path().join(file)).unwrap();
+    }
+    let refused = opened(folder.path()).unwrap_err().to_string();
+    assert!(refused.contains("must be a file of the band"), "{refused}");
+    let proposal = propose(folder.path(), &Limits::default()).unwrap();
+    assert!(
+        asked(&proposal, "of `B04`, one of them `c`, so that the data set does not open"),
+        "{:?}",
+        proposal.questions
+    );
+    // Where most files are none of a band, they are no such scenes.
+    for at in 0..9 {
+        write(&folder.path().join(format!("a/{at}.tif")), 1, 0.5);
+    }
+    assert!(!propose(folder.path(), &Limits::default()).unwrap().text.contains("{band}"));
+}
+
+/// A pattern that does not find its files is not proposed.
+#[test]
+fn scenes_whose_names_have_no_common_form_are_no_pattern() {
+    for (scenes, is_pattern) in [(["a_b", "c"], false), (["a{x}", "b"], true), (["a\nb", "c"], true)] {
+        let folder = tempfile::tempdir().unwrap();
+        for scene in scenes {
+            for band in ["VV", "VH"] {
+                write(&folder.path().join(format!("{scene}_{band}.tif")), 1, 0.5);
+            }
+        }
+        let proposal = propose(folder.path(), &Limits::default()).unwrap();
+        assert_eq!(proposal.text.contains("kind = \"pattern\"\n"), is_pattern, "{}", proposal.text);
+        // Files whose names cannot stand in a pattern are said.
+        assert!(!is_pattern || asked(&proposal, "2 files of no such band"), "{:?}", proposal.questions);
+        assert!(proposal.text.parse::<toml::Table>().is_ok(), "{}", proposal.text);
+    }
+}
+
+/// Two stacks of images, and a table with these rows.
+fn with_table(file: &str, text: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["p1", "p2", "p3", "p4"] {
+        write(&folder.path().join(format!("s1/{name}.tif")), 2, -9.0);
+        write(&folder.path().join(format!("s2/{name}.tif")), 3, 0.5);
+    }
+    std::fs::write(folder.path().join(file), text).unwrap();
+    folder
+}
+
+#[test]
+fn a_table_beside_images_becomes_the_layout() {
+    let rows =
+        "patch,country,labels,split\np1,x,a;b,train\np2,y,b,train\np3,x,,test\np4,y,c \"d\",validation\n";
+    let folder = with_table("t.csv", rows);
+    let (proposal, samples) = opened(folder.path()).unwrap();
+    assert_eq!(samples, 4, "{}", proposal.text);
+    for part in [
+        "task = \"multilabel\"\nclasses = [\"a\", \"b\", 'c \"d\"']\n",
+        "kind = \"table\"\nfile = \"t.csv\"\nimages = [\"s1/{patch}.tif\", \"s2/{patch}.tif\"]\ntarget = \"labels\"\n",
+        "split = \"split\"\n",
+        "`t.csv` has 4 rows: `patch` names the image",
+    ] {
+        assert!(proposal.text.contains(part), "{part} {}", proposal.text);
+    }
+    assert!(asked(&proposal, "3 classes occur in 4 rows") && asked(&proposal, "`country`, `labels`"));
+    // Maps of classes, and images that some rows lack, are not stacked.
+    for name in ["p1", "p2", "p3", "p4"] {
+        mask(&folder.path().join(format!("clc/{name}.png")), |x| u8::from(x < 9));
+    }
+    std::fs::rename(folder.path().join("clc/p4.png"), folder.path().join("clc/p5.png")).unwrap();
+    std::fs::remove_file(folder.path().join("s1/p3.tif")).unwrap();
+    let (proposal, samples) = opened(folder.path()).unwrap();
+    assert!(proposal.text.contains("images = [\"s2/{patch}.tif\"]") && samples == 4, "{}", proposal.text);
+    assert!(
+        asked(&proposal, "`s1/{patch}.tif` is there for 3 of 4 rows") && asked(&proposal, "`clc` hold few")
+    );
+    // Other words for parts are not taken for them, and a column of one class is a classification.
+    let rows = "file,cover class,part of split,lon,lat\ns2/p1.tif,a,train,1,2\ns2/p2.tif,b,val,1,2\n";
+    let folder = with_table("t.csv", rows);
+    let (proposal, samples) = opened(folder.path()).unwrap();
+    assert_eq!(samples, 2, "{}", proposal.text);
+    assert!(
+        proposal.text.contains("task = \"classification\"")
+            && proposal.text.contains("target = \"cover class\"")
+    );
+    assert!(
+        proposal.text.contains("images = [\"file\"]")
+            && proposal.text.contains("lon = \"lon\"\nlat = \"lat\"")
+    );
+    assert!(
+        asked(&proposal, "`part of split` has the values `train`, `val`")
+            && !proposal.text.contains("\nsplit = ")
+    );
+}
+
+#[test]
+fn a_table_beside_masks_is_a_comment() {
+    let folder = with_table("t.csv", "patch,label\np1,a\np2,b\np3,a\np4,b\n");
+    for name in ["p1", "p2", "p3", "p4"] {
+        mask(&folder.path().join(format!("masks/{name}.png")), |x| u8::from(x < 9));
+    }
+    let (proposal, samples) = opened(folder.path()).unwrap();
+    assert!(proposal.text.contains("kind = \"pairs\"") && samples == 4, "{}", proposal.text);
+    assert!(
+        proposal.text.contains("# task = \"classification\"\n")
+            && proposal.text.contains("# target = \"label\"\n")
+    );
+    assert!(asked(&proposal, "are those wanted, and not the masks?"), "{:?}", proposal.questions);
+}
+
+/// As `index.csv` of EuroSAT: the class is the folder, so only the place is news.
+#[test]
+fn a_table_of_places_beside_folders_of_classes_is_their_index() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rows = "file,class,lon,lat\n".to_owned();
+    for (at, class) in ["a", "b", "a", "b"].into_iter().enumerate() {
+        write(&folder.path().join(format!("{class}/{at}.tif")), 3, 0.5);
+        rows += &format!("{class}/{at}.tif,{class},{at}.5,50\n");
+    }
+    std::fs::write(folder.path().join("index.csv"), &rows).unwrap();
+    let (proposal, samples) = opened(folder.path()).unwrap();
+    assert_eq!(samples, 4, "{}", proposal.text);
+    assert!(proposal.text.contains("\nindex = \"index.csv\"\n"), "{}", proposal.text);
+    assert!(proposal.text.contains("`index.csv` names 4 of 4 images"), "{}", proposal.text);
+    // An index of some of the images is asked about.
+    write(&folder.path().join("a/9.tif"), 3, 0.5);
+    let proposal = propose(folder.path(), &Limits::default()).unwrap();
+    assert!(
+        !proposal.text.contains("index =") && asked(&proposal, "names 4 of 5 images"),
+        "{}",
+        proposal.text
+    );
+    // Other classes than the folders are those of the table.
+    std::fs::write(folder.path().join("index.csv"), rows.replace(",a,", ",c,")).unwrap();
+    let proposal = propose(folder.path(), &Limits::default()).unwrap();
+    assert!(proposal.text.contains("classes = [\"b\", \"c\"]"), "{}", proposal.text);
+}
+
+/// A table as BigEarthNet's: rows name scenes of one file a band.
+#[test]
+fn rows_can_name_scenes_of_one_file_a_band() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rows = "patch_id,labels\n".to_owned();
+    for (tile, patch, label) in [("S_A", "1_1", "x;y"), ("S_A", "1_2", "y"), ("S_B", "1_1", "x")] {
+        for band in ["B02", "B03"] {
+            write(&folder.path().join(format!("S2/{tile}/{tile}_{patch}/{tile}_{patch}_{band}.tif")), 1, 0.5);
+        }
+        rows += &format!("{tile}_{patch},{label}\n");
+    }
+    std::fs::write(folder.path().join("metadata.csv"), rows).unwrap();
+    let (proposal, samples) = opened(folder.path()).unwrap();
+    assert_eq!(samples, 3, "{}", proposal.text);
+    let images = "images = [\"S2/{patch_id-2}/{patch_id}/{patch_id}_B02.tif\", \"S2/{patch_id-2}/{patch_id}/{patch_id}_B03.tif\"]";
+    assert!(
+        proposal.text.contains(images) && proposal.text.contains("bands = [\"B02\", \"B03\"]"),
+        "{}",
+        proposal.text
+    );
+}
+
+#[test]
+fn tables_that_cannot_be_used_are_said_with_the_reason() {
+    let junk: String = (0..10_000_000_u32)
+        .map(|at| char::from(33 + (at.wrapping_mul(2_654_435_761) >> 25) as u8 % 90))
+        .collect();
+    let lines = junk.replace('a', "\n");
+    for (text, word) in [
+        ("x,y\n1,2\n", "none of its columns names an image; it has the columns `x`, `y`"),
+        ("", "it has no rows"),
+        ("a,b\n1\n", "it cannot be read"),
+        ("patch,label\np1,a\nq,b\n", "its column `patch` names an image in 1 of 2 rows"),
+        ("patch,label\np1,a\np1,b\n", "1 different images are in 2 rows"),
+        ("{p}\np1\np2\n", "a path cannot be made of it"),
+        ("patch\np1\np2\n", "no column looks like labels"),
+        ("patch,f_0,f_1\np1,0.5,0\np2,0,1\n", "as shares of classes are, are in `f_0`, `f_1`"),
+        (&junk, "is not used, because"),
+        (&lines, "is not used, because"),
+        ("\"la\nb{e}l\",patch\n\"a\nb\",p1\nc,p2\n", "no column looks like labels"),
+    ] {
+        let folder = with_table("t.csv", text);
+        let proposal = propose(folder.path(), &Limits::default()).unwrap();
+        assert!(!proposal.text.contains("kind = \"table\"\n"), "{}", proposal.text);
+        assert!(asked(&proposal, word), "{word} {:?}", proposal.questions);
+        assert!(proposal.text.len() < 10_000, "{}", proposal.text.len());
+        assert!(proposal.text.parse::<toml::Table>().is_ok(), "{}", proposal.text);
+    }
+    let folder = with_table("t.parquet", "PAR1 no table PAR1");
+    assert!(asked(
+        &propose(folder.path(), &Limits::default()).unwrap(),
+        "`t.parquet` is not used, because it cannot be read"
+    ));
+    // A hole takes no space on the disk.
+    let large = std::fs::File::create(folder.path().join("t.csv")).unwrap();
+    large.set_len(1 << 30).unwrap();
+    assert!(asked(
+        &propose(folder.path(), &Limits::default()).unwrap(),
+        "1073741824 bytes, and at most 134217728 are read"
+    ));
+    // More tables than are read.
+    for at in 0..20 {
+        std::fs::write(folder.path().join(format!("u{at}.csv")), "x\n1\n").unwrap();
+    }
+    let proposal = propose(folder.path(), &Limits::default()).unwrap();
+    assert!(asked(&proposal, "12 more tables"), "{:?}", proposal.questions);
+}
+
+#[test]
+fn a_table_can_be_parquet() {
+    let folder = with_table("t.csv", "x\n1\n");
+    let schema = "message m { required binary patch (UTF8); required binary label (UTF8); }";
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let file = std::fs::File::create(folder.path().join("t.parquet")).unwrap();
+    let mut writer = SerializedFileWriter::new(file, schema, Arc::default()).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    for column in [["p1", "p2", "p3", "p4"], ["a", "b", "b", "a"]] {
+        let values = column.map(ByteArray::from);
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<ByteArrayType>().write_batch(&values, None, None).unwrap();
+        column.close().unwrap();
+    }
+    group.close().unwrap();
+    writer.close().unwrap();
+    let (proposal, samples) = opened(folder.path()).unwrap();
+    assert_eq!(samples, 4, "{}", proposal.text);
+    assert!(
+        proposal.text.contains("file = \"t.parquet\"") && proposal.text.contains("classes = [\"a\", \"b\"]")
+    );
+    assert!(asked(&proposal, "`t.csv` is not used, because none of its columns"), "{:?}", proposal.questions);
 }

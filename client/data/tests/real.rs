@@ -164,8 +164,19 @@ fn proposals_for_data_sets_open() {
     let summary = proposes(
         &data.join("bigearthnet-v2"),
         84,
-        &["task = \"segmentation\"", "images = [\"s1\", \"s2\"]", "masks = \"mask19\""],
-        &["files of `clc` were looked at", "names of the classes", "order of `images`"],
+        &[
+            "task = \"segmentation\"",
+            "images = [\"s1\", \"s2\"]",
+            "masks = \"mask19\"",
+            "# images = [\"s1/{patch}.tif\", \"s2/{patch}.tif\"]",
+            "# target = \"labels_ge_1pct\"",
+        ],
+        &[
+            "files of `clc` were looked at",
+            "names of the classes",
+            "order of `images`",
+            "`labels.csv` names an image in each of its 84 rows and seems to have labels too",
+        ],
     );
     assert_eq!(summary.unwrap().unreadable, []);
     let refused = proposes(
@@ -191,5 +202,11 @@ fn proposals_for_data_sets_open() {
     let classes = "classes = [\"AnnualCrop\", \"Forest\"";
     let questions = &["are the folders classes"];
     proposes(&data.join("eurosat-rgb"), 2100, &[classes, "sensor = \"rgb\""], questions).unwrap();
-    proposes(&data.join("eurosat-ms"), 198, &[classes, "sensor = \"sentinel2_l1c\""], questions).unwrap();
+    proposes(
+        &data.join("eurosat-ms"),
+        198,
+        &[classes, "sensor = \"sentinel2_l1c\"", "index = \"index.csv\""],
+        questions,
+    )
+    .unwrap();
 }

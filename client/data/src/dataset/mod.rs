@@ -74,6 +74,7 @@ pub use random_windows::KeptPlace;
 use random_windows::RandomWindows;
 pub(crate) use read::ReadSample;
 pub(crate) use readers::WindowReader;
+pub(crate) use rows::{SEPARATOR, Table};
 pub(crate) use unlisted::Unlisted;
 
 use crate::bandcheck::{BandReport, BandScaling, PixelSampler, check_bands, check_sampled};

@@ -13,10 +13,10 @@ use crate::files::has_ending;
 use crate::open::open_regular;
 
 /// The separator between the entries of a list.
-pub(super) const SEPARATOR: char = ';';
+pub(crate) const SEPARATOR: char = ';';
 
 /// One sample.
-pub(super) struct Row {
+pub(crate) struct Row {
     pub(super) cells: Vec<String>,
     /// Where it is in its file, for sentences.
     pub(super) place: String,
@@ -26,15 +26,15 @@ pub(super) struct Row {
 
 impl Row {
     /// The text of a column, empty where there is none; entries of a list are joined by `;`.
-    pub(super) fn text(&self, column: usize) -> String {
+    pub(crate) fn text(&self, column: usize) -> String {
         self.cells.get(column).map(|text| text.trim().to_owned()).unwrap_or_default()
     }
 }
 
 /// A table.
-pub(super) struct Table {
-    pub(super) columns: Vec<String>,
-    pub(super) rows: Box<dyn Iterator<Item = Result<Row, DataError>>>,
+pub(crate) struct Table {
+    pub(crate) columns: Vec<String>,
+    pub(crate) rows: Box<dyn Iterator<Item = Result<Row, DataError>>>,
 }
 
 impl Table {
@@ -43,7 +43,15 @@ impl Table {
     /// # Errors
     /// If it cannot be read.
     pub(super) fn open(path: &Path) -> Result<Self, DataError> {
-        if has_ending(path, &["parquet"]) { Self::parquet(path) } else { Self::csv(path) }
+        Self::open_some(path, usize::MAX)
+    }
+
+    /// Opens a table, of which so many cells are needed: rows after those may be missing, other than the next one.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub(crate) fn open_some(path: &Path, cells: usize) -> Result<Self, DataError> {
+        if has_ending(path, &["parquet"]) { Self::parquet(path, cells) } else { Self::csv(path) }
     }
 
     fn csv(path: &Path) -> Result<Self, DataError> {
@@ -60,26 +68,27 @@ impl Table {
         Ok(Self { columns, rows: Box::new(reader.into_records().map(row)) })
     }
 
-    fn parquet(path: &Path) -> Result<Self, DataError> {
+    fn parquet(path: &Path, cells: usize) -> Result<Self, DataError> {
         let file = open_regular(path)?;
         // The library panics at some damaged files.
-        let read = catch_unwind(move || read_parquet(file));
+        let read = catch_unwind(move || read_parquet(file, cells));
         let read = read.unwrap_or_else(|_| Err("it is damaged".to_owned()));
         let (columns, rows) = read.map_err(|reason| DataError::file(path, reason))?;
         Ok(Self { columns, rows: Box::new(rows.into_iter().map(Ok)) })
     }
 }
 
-fn read_parquet(file: File) -> Result<(Vec<String>, Vec<Row>), String> {
+fn read_parquet(file: File, cells: usize) -> Result<(Vec<String>, Vec<Row>), String> {
     let reader = SerializedFileReader::new(file).map_err(|error| error.to_string())?;
     let schema = reader.metadata().file_metadata().schema();
-    let columns = schema.get_fields().iter().map(|field| field.name().to_owned()).collect();
+    let columns: Vec<String> = schema.get_fields().iter().map(|field| field.name().to_owned()).collect();
+    let most = (cells / columns.len().max(1)).saturating_add(1);
     let row = |(at, row): (usize, parquet::errors::Result<parquet::record::Row>)| {
         let row = row.map_err(|error| error.to_string())?;
         let cells = row.get_column_iter().map(|(_, field)| of_field(field)).collect();
         Ok(Row { cells, place: format!("row {}", at + 1), item: None })
     };
-    let rows: Result<Vec<Row>, String> = reader.into_iter().enumerate().map(row).collect();
+    let rows: Result<Vec<Row>, String> = reader.into_iter().take(most).enumerate().map(row).collect();
     Ok((columns, rows?))
 }
 

@@ -11,6 +11,7 @@ use eosfed_common::printable::{MAX_WORD, Printable};
 use super::Draft;
 use super::bands::Looked;
 use super::folders::is_mask;
+use super::names::is_plain;
 use super::text::{list, shown};
 use crate::dataset::WindowReader;
 use crate::error::DataError;
@@ -208,7 +209,7 @@ impl Draft<'_> {
             format!(". Those of its first file that is read reach from {low} to {high}")
         });
         let own = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let named = !is_mask(folder) && Printable::parse(own, 1..=MAX_WORD).is_ok();
+        let named = !is_mask(folder) && is_plain(own) && Printable::parse(own, 1..=MAX_WORD).is_ok();
         let target = if named { own } else { "target" };
         let _ = writeln!(
             self.head,

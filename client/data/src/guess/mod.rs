@@ -1,21 +1,28 @@
 //! A first `dataset.toml` for a folder of images: what can be guessed from names and from one image, with the questions
 //! that only a person can answer.
 
+mod band_files;
 mod bands;
+mod classes;
+mod columns;
 mod folders;
 mod masks;
 mod names;
 mod pairs;
 mod series;
+mod table_layout;
+mod tables;
 mod text;
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use band_files::BandFiles;
 use eosfed_common::counted::counted;
 use folders::{Folders, class_folders};
 use series::Series;
+use tables::TableGuess;
 use text::{LISTED, few, list, name};
 
 use crate::error::DataError;
@@ -83,18 +90,53 @@ impl Draft<'_> {
 
     /// The layout that the files suggest most.
     fn layout(&mut self, folders: &Folders) -> Result<String, DataError> {
+        let bands = BandFiles::find(self.root, folders);
+        let table = self.tables(folders, bands.as_ref())?;
+        if let Some(layout) = self.with_masks(folders, bands.as_ref())? {
+            if let Some((file, guess)) = &table {
+                self.table_as_comment(file, guess, bands.as_ref())?;
+            }
+            return Ok(layout);
+        }
+        let (of_classes, other) =
+            table.into_iter().partition::<Vec<_>, _>(|(_, guess)| guess.class_is_folder);
+        if let Some(layout) = self.first_table(&other, bands.as_ref())? {
+            return Ok(layout);
+        }
+        if bands.is_none() && class_folders(folders) && self.are_classes(folders) {
+            return self.folders(folders, of_classes.first());
+        }
+        if let Some(layout) = self.first_table(&of_classes, bands.as_ref())? {
+            return Ok(layout);
+        }
+        match bands {
+            Some(found) => self.band_files(&found),
+            None => self.scenes(folders),
+        }
+    }
+
+    fn first_table(
+        &mut self,
+        tables: &[(String, TableGuess)],
+        bands: Option<&BandFiles>,
+    ) -> Result<Option<String>, DataError> {
+        tables.first().map_or(Ok(None), |(file, guess)| self.table(file, guess, bands))
+    }
+
+    /// A layout whose masks or targets are files; none if there are none.
+    fn with_masks(
+        &mut self,
+        folders: &Folders,
+        bands: Option<&BandFiles>,
+    ) -> Result<Option<String>, DataError> {
+        if let Some(found) = bands {
+            return if found.masks.is_some() { self.band_files(found).map(Some) } else { Ok(None) };
+        }
         let series = Series::find(folders);
         if let Some(at) = series.iter().position(|found| self.may_be_target(folders, &found.folder)) {
-            return self.series(folders, &series, at);
+            return self.series(folders, &series, at).map(Some);
         }
-        if let Some(pairs) = self.find_pairs(folders) {
-            return self.pairs(folders, pairs);
-        }
-        if class_folders(folders) && self.are_classes(folders) {
-            self.folders(folders)
-        } else {
-            self.scenes(folders)
-        }
+        self.find_pairs(folders).map(|pairs| self.pairs(folders, pairs)).transpose()
     }
 
     /// Asks about folders of images that are not used.
@@ -116,12 +158,16 @@ impl Draft<'_> {
         ));
     }
 
-    fn scenes(&mut self, folders: &Folders) -> Result<String, DataError> {
-        let files: Vec<&PathBuf> = folders.values().flatten().collect();
+    fn no_labels(&mut self) {
         let _ = writeln!(
             self.head,
             "# The folders say nothing about labels.\ntask = \"segmentation\"\nclasses = [\"class_0\", \"class_1\"]"
         );
+    }
+
+    fn scenes(&mut self, folders: &Folders) -> Result<String, DataError> {
+        let files: Vec<&PathBuf> = folders.values().flatten().collect();
+        self.no_labels();
         self.ask("where are the labels? Masks beside scenes are `layout.masks`; for the other layouts see docs/reference/dataset.md");
         self.bands(&[files[0].clone()])?;
         let shown = files.iter().take(LISTED).map(|file| name(file.strip_prefix(self.root).unwrap_or(file)));
