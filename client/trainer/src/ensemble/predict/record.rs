@@ -1,6 +1,6 @@
 //! What the folder of many maps says of them: how they were made, and what was warned of.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use eosfed_data::{
     BaselineOffset, Complex, FileBand, FileScaling, OwnScalings, Reading, unwritable, write_public,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::EnsembleError;
 use super::options::PredictOptions;
@@ -110,9 +111,8 @@ impl Record {
             Ok(bytes) => match serde_json::from_slice::<Self>(&bytes) {
                 Ok(before) if before == *self => Ok(()),
                 Ok(before) => refuse(format!(
-                    "the maps here were made with {}, and now it is {}; write to another folder",
-                    said(&before),
-                    said(self)
+                    "the maps here were made with other settings: {}; write to another folder",
+                    differences(&before, self)
                 )),
                 Err(error) => refuse(format!("it must say how the maps here were made: {error}")),
             },
@@ -131,6 +131,30 @@ impl Record {
 
 fn said(record: &Record) -> String {
     serde_json::to_string(record).expect("a record is plain data")
+}
+
+/// The keys in which two records differ, with both values; of a long one, the beginning.
+fn differences(before: &Record, now: &Record) -> String {
+    const LONGEST: usize = 100;
+    let keys = |record: &Record| match serde_json::to_value(record) {
+        Ok(Value::Object(keys)) => keys,
+        _ => Map::new(),
+    };
+    let shown = |value: Option<&Value>| match value {
+        None | Some(Value::Null) => "not given".to_owned(),
+        Some(value) => {
+            let text = value.to_string();
+            let short: String = text.chars().take(LONGEST).collect();
+            format!("`{short}{}`", if short.len() < text.len() { "…" } else { "" })
+        }
+    };
+    let [before, now] = [keys(before), keys(now)];
+    let all: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
+    let differ = all.into_iter().filter(|key| before.get(*key) != now.get(*key));
+    let said: Vec<String> = differ
+        .map(|key| format!("`{key}` was {} and is {}", shown(before.get(key)), shown(now.get(key))))
+        .collect();
+    said.join(", ")
 }
 
 /// What was warned of each map of a folder. A line is on the disk before its map has its name, so no map is there without
@@ -214,6 +238,50 @@ mod tests {
             assert_eq!(serde_json::from_str::<Marker>(&text).unwrap(), Marker::from(value));
         }
         assert_ne!(Marker::from(f64::NAN), Marker::from(f64::INFINITY));
+    }
+
+    #[test]
+    fn maps_of_other_settings_are_refused_with_the_keys_that_differ() {
+        let record = || Record {
+            head: Digest::of(b"head"),
+            bands: (0..200).map(|band| format!("B{band}")).collect(),
+            scale: 1.0,
+            offset: 0.0,
+            nodata: None,
+            window: Some(224),
+            overlap: None,
+            confidence: false,
+            strict: false,
+            file_bands: Vec::new(),
+            complex: None,
+            file_scaling: None,
+            band_scaling: OwnScalings::default(),
+            baseline_offset: None,
+            valid: None,
+            class_colours: ClassColours::default(),
+        };
+        let folder = tempfile::tempdir().unwrap();
+        record().keep(folder.path()).unwrap();
+        record().keep(folder.path()).unwrap();
+        let said = |other: Record| other.keep(folder.path()).unwrap_err().to_string();
+        let other = Record { scale: 0.0001, nodata: Some(Marker::from(f64::NAN)), ..record() };
+        let found = said(other);
+        let wanted = "predict.json: the maps here were made with other settings: `nodata` was not given and is `\"NaN\"`, \
+                      `scale` was `1.0` and is `0.0001`; write to another folder";
+        assert!(found.ends_with(wanted), "{found}");
+        let found =
+            said(Record { window: None, confidence: true, valid: Some("SCL > 3".to_owned()), ..record() });
+        for part in [
+            "`confidence` was not given and is `true`",
+            "`window` was `224` and is not given",
+            "`\"SCL > 3\"`",
+        ] {
+            assert!(found.contains(part), "{part}: {found}");
+        }
+        // Long values are cut.
+        let found = said(Record { bands: vec!["B1".to_owned()], ..record() });
+        assert!(found.contains("`bands` was `[\"B0\",") && found.contains("…` and is `[\"B1\"]`"), "{found}");
+        assert!(found.len() < 400 + folder.path().as_os_str().len(), "{found}");
     }
 
     #[test]
