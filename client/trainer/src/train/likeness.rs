@@ -4,7 +4,7 @@
 use eosfed_common::band_values::{BandValues, ValueUnit};
 use eosfed_common::card::BandNormalisation;
 use eosfed_common::head::{HeadFile, Imagery};
-use eosfed_data::{BandStatistics, DataError, Dataset, Moments, PartFacts, Surveyed, compare_moments};
+use eosfed_data::{BandStatistics, DataError, Dataset, Moments, PartFacts, Rule, Surveyed, compare_moments};
 
 /// Things may appear so many times larger or smaller than they were learned. Within it lie the crops and the mixed
 /// imagery of usual trainings.
@@ -106,10 +106,10 @@ impl<'a> Seen<'a> {
 
     /// What is unlike the training of these networks, as sentences with numbers. What is not known is not compared.
     pub(crate) fn unlike(&self, learned: &[Learned]) -> Vec<String> {
-        learned
-            .iter()
-            .flat_map(|one| self.other_values(one).into_iter().chain(self.other_scale(one)))
-            .collect()
+        let values = learned.iter().flat_map(|one| {
+            self.other_values(one).into_iter().map(|(said, numbers)| (one.name.as_str(), said, numbers))
+        });
+        together(values).into_iter().chain(learned.iter().filter_map(|one| self.other_scale(one))).collect()
     }
 
     fn pairs<'l>(&self, learned: &'l Learned) -> Vec<Pair<'l>> {
@@ -121,12 +121,20 @@ impl<'a> Seen<'a> {
         self.statistics.iter().enumerate().filter_map(of).collect()
     }
 
-    /// One sentence for each way in which the numbers differ; the first has those of the bands.
-    fn other_values(&self, learned: &Learned) -> Vec<String> {
+    /// One sentence for each way in which the numbers differ, and the numbers of the bands for the first.
+    fn other_values(&self, learned: &Learned) -> Vec<(String, String)> {
         let mut pairs = self.pairs(learned);
         let own: Vec<Moments> = pairs.iter().map(|pair| pair.here.clone()).collect();
-        let findings = compare_moments(&own, &moments(&learned.normalisation));
-        let mut said: Vec<String> = other_units(&pairs).into_iter().collect();
+        let mut findings = compare_moments(&own, &moments(&learned.normalisation));
+        let mut said = Vec::new();
+        if let Some((bands, units)) = other_units(&pairs) {
+            // Numbers in another unit are of another magnitude, and a power of ten need not convert them.
+            findings.retain(|finding| {
+                finding.rule != Rule::MomentsScale
+                    || finding.bands.iter().any(|band| !bands.contains(&band.as_str()))
+            });
+            said.push(units);
+        }
         said.extend(findings.iter().map(ToString::to_string));
         if said.is_empty() && pairs.iter().any(Pair::is_far) {
             said.push(
@@ -136,10 +144,8 @@ impl<'a> Seen<'a> {
         }
         pairs.sort_by(|one, other| other.deviations().total_cmp(&one.deviations()));
         let numbers: Vec<String> = pairs.iter().take(SAID).map(Pair::numbers).collect();
-        if let Some(first) = said.first_mut() {
-            *first = format!("{first} ({})", numbers.join("; "));
-        }
-        said.iter().map(|said| format!("{}: {said}", learned.name)).collect()
+        let numbers = std::iter::once(numbers.join("; ")).chain(std::iter::repeat(String::new()));
+        said.into_iter().zip(numbers).collect()
     }
 
     /// The networks whose scale is unknown, where that of what they are to see is known.
@@ -170,17 +176,36 @@ impl<'a> Seen<'a> {
     }
 }
 
-/// The bands that are in another unit, with both units.
-fn other_units(pairs: &[Pair<'_>]) -> Option<String> {
+/// Sentences of several networks, each with its name and numbers; equal ones are said once, with all names and the numbers
+/// of the first.
+fn together<'a>(values: impl Iterator<Item = (&'a str, String, String)>) -> Vec<String> {
+    let mut found: Vec<(Vec<&str>, String, String)> = Vec::new();
+    for (name, said, numbers) in values {
+        match found.iter_mut().find(|(_, known, _)| *known == said) {
+            Some((names, ..)) => names.push(name),
+            None => found.push((vec![name], said, numbers)),
+        }
+    }
+    let sentence = |(names, said, numbers): (Vec<&str>, String, String)| {
+        let whose = if names.len() > 1 { format!("for {}: ", names[0]) } else { String::new() };
+        let numbers = if numbers.is_empty() { numbers } else { format!(" ({whose}{numbers})") };
+        format!("{}: {said}{numbers}", names.join(", "))
+    };
+    found.into_iter().map(sentence).collect()
+}
+
+/// The bands that are in another unit than those of the training, and a sentence with both units.
+fn other_units<'a>(pairs: &[Pair<'a>]) -> Option<(Vec<&'a str>, String)> {
     let differ: Vec<(&str, [ValueUnit; 2])> =
         pairs.iter().filter_map(|pair| Some((pair.there.band.as_str(), pair.units()?))).collect();
     let (_, [here, there]) = differ.first()?;
     let bands: Vec<&str> =
         differ.iter().filter(|(_, units)| units == &[*here, *there]).map(|(band, _)| *band).collect();
-    Some(format!(
+    let sentence = format!(
         "{} must be in {there}, as in its training, and look like {here}: convert them with `scale` and `offset`",
         bands.join(", ")
-    ))
+    );
+    Some((bands, sentence))
 }
 
 /// What is not known of the bands of these networks, as sentences. Cards of before have no units and ranges: only

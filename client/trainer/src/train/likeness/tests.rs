@@ -90,6 +90,42 @@ fn another_unit_of_the_same_magnitude_is_said() {
     assert_eq!(seen.unlike(&[own]), Vec::<String>::new(), "a unit that is not known is not compared");
 }
 
+/// Numbers in another unit are of another magnitude: that is one difference, and it is said once of networks that learned
+/// the same.
+#[test]
+fn another_unit_is_said_once_and_without_a_power_of_ten() {
+    let eight_bit = with_values(ValueUnit::EightBit);
+    let values: Vec<Option<BandValues>> = eight_bit.normalisation.iter().map(|band| band.values).collect();
+    let seen = Seen {
+        statistics: &statistics(235.0),
+        values: &values,
+        imagery: Imagery::default(),
+        input_size: None,
+    };
+    let head = with_values(ValueUnit::Reflectance);
+    let mut specialist = Learned { name: "specialist".to_owned(), ..head.clone() };
+    specialist.normalisation[0].std = Finite::literal(0.06);
+    let [said] = &seen.unlike(&[head.clone(), specialist.clone()])[..] else { panic!("one difference") };
+    assert!(said.starts_with("crops, specialist: B02, B03, B04, B08 must be in reflectance"), "{said}");
+    assert!(
+        said.contains("convert them with") && said.contains("(for crops: `B08` has a mean of 58.75"),
+        "{said}"
+    );
+    assert!(!said.contains("multiply"), "{said}");
+    // What is wrong with one of them only is said of that one.
+    let like = Learned { normalisation: Vec::new(), ..specialist };
+    let [said] = &seen.unlike(&[head.clone(), like])[..] else { panic!("one difference") };
+    assert!(said.starts_with("crops: ") && said.contains("(`B08` has"), "{said}");
+    // A unit of one band is not why all have another magnitude.
+    let mut one = head;
+    one.normalisation[1..].iter_mut().for_each(|band| band.values = None);
+    let said = seen.unlike(&[one]);
+    assert!(
+        said.len() == 2 && said[0].starts_with("crops: B02 must be in") && said[1].contains("multiply"),
+        "{said:?}"
+    );
+}
+
 #[test]
 fn one_band_in_another_unit_is_said() {
     for times in [1e4, 1e-4] {
