@@ -20,39 +20,54 @@ use super::signals::remove_unfinished_at_end;
 
 /// Map a whole scene, or many, with a trained head.
 ///
-/// Writes a Cloud Optimized GeoTIFF, with the georeference and the pixels of the scene: classes with a colour
-/// table, or values. Names and colours of classes are in a file beside it, MAP.aux.xml, for GDAL and QGIS. Areas
-/// of classes are printed where the scene has a georeference.
+/// Writes a Cloud Optimized GeoTIFF, with the georeference and the pixels of the
+/// scene: classes with a colour table, or values. Names and colours of classes
+/// are in a file beside it, MAP.aux.xml, for GDAL and QGIS. Areas of classes are
+/// printed where the scene has a georeference.
 ///
-/// The scene is processed in overlapping windows, so it may be larger than memory.
+/// The scene is processed in overlapping windows, so it may be larger than
+/// memory.
 ///
-/// A head that gives one class to a whole patch can map a scene too. Each window is then a patch, and
-/// the class of a pixel is the average of the windows around it, weighted by how near their centres are.
+/// A head that gives one class to a whole patch can map a scene too. Each window
+/// is then a patch, and the class of a pixel is the average of the windows around
+/// it, weighted by how near their centres are.
 ///
-/// A head that gives any number of classes to a patch makes a map with a band for each class: its probability in whole
-/// percent, rounded down, and 255 where there is no data. A class counts for the pixels in which it reaches 50 %, as in
-/// the scores. The preview shows the most probable one.
+/// A head that gives any number of classes to a patch makes a map with a band for
+/// each class: its probability in whole percent, rounded down, and 255 where
+/// there is no data. A class counts for the pixels in which it reaches 50 %, as
+/// in the scores. The preview shows the most probable one.
 ///
-/// A head recognises things at the scale that it learned. The default window has the size of the tiles
-/// of its training. Another window, a scene with another ground sampling distance, or one whose numbers are in
-/// another unit, is a warning; with `--strict` it is an error.
+/// A head recognises things at the scale that it learned. The default window has
+/// the size of the tiles of its training. Another window, a scene with another
+/// ground sampling distance, or one whose numbers are in another unit, is a
+/// warning; with `--strict` it is an error.
 ///
-/// With `--scenes`, each scene of a folder or list gets a map in the folder `--output`. Maps that are there and
-/// newer than their scenes are kept, so a run that was interrupted goes on, and says again what it warned of. Scenes
-/// that cannot be mapped are named, and the exit code is then 1.
+/// With `--scenes`, each scene of a folder or list gets a map in the folder
+/// `--output`. Maps that are there and newer than their scenes are kept, so a run
+/// that was interrupted goes on, and says again what it warned of. Scenes that
+/// cannot be mapped are named, and the exit code is then 1.
 ///
-/// No input is written over: a map, or a file beside it, that would replace a scene or a file of the head is refused
-/// before any work. SIGTERM and SIGINT end the program and remove what is not finished; after a SIGKILL, the next run
+/// No input is written over: a map, or a file beside it, that would replace a
+/// scene or a file of the head is refused before any work. SIGTERM and SIGINT end
+/// the program and remove what is not finished; after a SIGKILL, the next run
 /// with `--scenes` into the same folder does.
 ///
 /// Examples:
-///   eosfed-trainer predict --head heads/all --scenes scenes --sensor sentinel2_l2a --scale 0.0001 --output maps
-///   eosfed-trainer predict --head heads/all --image scene.tif --sensor sentinel2_l2a --scale 0.0001 --output map.tif
-///   eosfed-trainer predict --head heads/all --image s2.tif --image s1.tif --bands B02,B03,B04,B08,VV,VH --output map.tif
-///   eosfed-trainer predict --head heads/all --image cube.tif --bands red,nir --file-bands "665 nm,842 nm" --output map.tif
-///   eosfed-trainer predict --head heads/ice --image slc.tif --bands VV,VH --complex decibels --output map.tif
-///   eosfed-trainer predict --head heads/all --image s2.tif --image scl.tif --bands B02,B03,B04,B08,SCL --valid "SCL in [4, 5, 6]" --output map.tif
-///   eosfed-trainer predict --head heads/landuse --image scene.tif --sensor sentinel2_l2a --overlap 48 --output map.tif
+///   eosfed-trainer predict --head heads/all --scenes scenes \
+///       --sensor sentinel2_l2a --scale 0.0001 --output maps
+///   eosfed-trainer predict --head heads/all --image scene.tif \
+///       --sensor sentinel2_l2a --scale 0.0001 --output map.tif
+///   eosfed-trainer predict --head heads/all --image s2.tif --image s1.tif \
+///       --bands B02,B03,B04,B08,VV,VH --output map.tif
+///   eosfed-trainer predict --head heads/all --image cube.tif --bands red,nir \
+///       --file-bands "665 nm,842 nm" --output map.tif
+///   eosfed-trainer predict --head heads/ice --image slc.tif --bands VV,VH \
+///       --complex decibels --output map.tif
+///   eosfed-trainer predict --head heads/all --image s2.tif --image scl.tif \
+///       --bands B02,B03,B04,B08,SCL --valid "SCL in [4, 5, 6]" \
+///       --output map.tif
+///   eosfed-trainer predict --head heads/landuse --image scene.tif \
+///       --sensor sentinel2_l2a --overlap 48 --output map.tif
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct PredictArguments {
@@ -339,6 +354,17 @@ fn area(square_metres: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The description has line breaks of its own: longer lines would be broken once more by a terminal.
+    #[test]
+    fn lines_of_the_description_fit_a_terminal() {
+        let command = PredictArguments::augment_args(clap::Command::new("predict"));
+        let text = command.get_long_about().unwrap().to_string();
+        assert!(text.contains("Examples:"));
+        for line in text.lines() {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+    }
 
     #[test]
     fn areas_have_the_unit_that_fits() {
