@@ -407,8 +407,12 @@ fn data_in_other_units_than_the_specialists_learned_are_said() {
     let row = score(&head, None, ScoringData::of(&data, Split::Test), Device::Cpu).unwrap();
     assert_eq!(row.notes.len(), 2, "{:?}", row.notes);
     // Commands say it beside their result, and not in it.
-    let commands =
-        [&["fit", "--epochs", "1"][..], &["fit", "--epochs", "1", "--format", "json"], &["features"]];
+    let commands = [
+        &["fit", "--epochs", "1"][..],
+        &["fit", "--epochs", "1", "--format", "json"],
+        &["features"],
+        &["features", "--format", "json"],
+    ];
     for (at, arguments) in commands.into_iter().enumerate() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_eosfed-trainer"));
         command.args(arguments).args(["--device", "cpu", "--threads", "1"]);
@@ -423,5 +427,37 @@ fn data_in_other_units_than_the_specialists_learned_are_said() {
             assert!(said.lines().any(warned), "{arguments:?}: {said}");
             assert!(!printed.contains(&format!("note: {specialist}")), "{arguments:?}: {printed}");
         }
+        if arguments == ["features", "--format", "json"] {
+            let report: serde_json::Value = serde_json::from_str(&printed).unwrap();
+            assert_eq!(report["encoders"], serde_json::json!(["only-nir", "only-red"]), "{report:#}");
+        }
     }
+}
+
+#[test]
+fn the_bands_that_encoders_would_get_are_printed_as_json_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let release = release(&folder.path().join("release"));
+    let data = scene(&folder.path().join("data"), 0, "validation = 0.0\ntest = 0.3\nseed = 2");
+    let explained = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_eosfed-trainer"));
+        command.args(["ensemble", "explain", "--format", "json", "--release"]).arg(&release);
+        let output = command.arg("--data").arg(&data).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        let printed: serde_json::Value = serde_json::from_slice(&output.stdout).expect(&said);
+        (output.status.code(), printed)
+    };
+    let (code, printed) = explained();
+    let red = serde_json::json!({
+        "name": "only-red", "needs": ["red"], "gets": [[["red"]]], "notes": [], "problem": null
+    });
+    let encoders = printed["encoders"].as_array().unwrap();
+    assert!(code == Some(0) && encoders.contains(&red), "{printed:#}");
+
+    let text = fs::read_to_string(&data).unwrap();
+    fs::write(&data, text.replace("\"red\"", "\"sar\"")).unwrap();
+    let (code, printed) = explained();
+    let red = &printed["encoders"].as_array().unwrap()[encoders.iter().position(|one| *one == red).unwrap()];
+    assert!(code == Some(1) && red["gets"] == serde_json::json!([]), "{printed:#}");
+    assert!(red["problem"].as_str().unwrap().contains("red"), "{printed:#}");
 }

@@ -82,9 +82,11 @@ impl Found {
 
 /// A GPU in a line.
 fn described(gpu: &Gpu) -> String {
+    // As `trainer.limits.gpu_free_gib` counts it.
+    let gib = |mib: u64| format!("{:.1} GiB", mib as f64 / 1024.0);
     let memory = gpu.memory_mib.map(|all| {
-        let free = gpu.free_mib.map(|free| format!(" ({free} MiB free)")).unwrap_or_default();
-        format!("{all} MiB{free}")
+        let free = gpu.free_mib.map(|free| format!(" ({} free)", gib(free))).unwrap_or_default();
+        format!("{}{free}", gib(all))
     });
     let capability = gpu.compute_capability.as_ref().map(|found| format!("compute capability {found}"));
     let parts = [Some(gpu.name.clone()), memory, capability, gpu.uuid.clone()];
@@ -132,7 +134,7 @@ mod tests {
             "  library       /lt/libtorch_cuda.so",
             "  CUDA devices  2",
             "  driver        580.1, for CUDA 13.0 and older",
-            "  GPU           NVIDIA A, 81920 MiB (1024 MiB free), compute capability 9.0, GPU-1",
+            "  GPU           NVIDIA A, 80.0 GiB (1.0 GiB free), compute capability 9.0, GPU-1",
             "  GPU           NVIDIA B",
         ];
         assert_eq!(lines, wanted);

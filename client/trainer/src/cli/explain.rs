@@ -4,11 +4,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use eosfed_common::ids::SpecialistName;
 use eosfed_common::outln;
 use eosfed_data::{Dataset, Limits};
 use eosfed_trainer::ensemble::{EncoderChoice, Release};
+use serde::Serialize;
 
-use super::arguments::BandsArgument;
+use super::arguments::{BandsArgument, Format};
+use super::output::print_json;
 
 /// Explain which bands of the data each encoder of a release would get.
 ///
@@ -27,6 +30,30 @@ pub(super) struct ExplainArguments {
     /// How an encoder's input bands are found among the bands of the data.
     #[arg(long, value_enum, default_value_t)]
     bands: BandsArgument,
+    /// Format in which the answer is printed.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// Which bands of the data each encoder would get.
+#[derive(Debug, Serialize)]
+struct Explained {
+    /// The bands of the data.
+    bands: Vec<String>,
+    encoders: Vec<ExplainedEncoder>,
+}
+
+/// What an encoder of a release would get.
+#[derive(Debug, Serialize)]
+struct ExplainedEncoder {
+    name: SpecialistName,
+    /// The bands that it was trained on.
+    needs: Vec<String>,
+    /// For each copy of it and each of its inputs, the bands of the data whose mean it gets; empty if it cannot be used.
+    gets: Vec<Vec<Vec<String>>>,
+    notes: Vec<String>,
+    /// Why it cannot be used.
+    problem: Option<String>,
 }
 
 /// Prints the bands of each encoder. Fails if an encoder cannot be used.
@@ -35,28 +62,42 @@ pub(super) fn explain(arguments: &ExplainArguments) -> anyhow::Result<ExitCode> 
     let dataset = Dataset::open(&arguments.data, &Limits::default())?;
     let config = dataset.config();
     let bands = config.named_bands();
-    outln!("the data have the bands {}", config.bands.join(", "));
-    let mut usable = true;
-    for card in release.cards(&arguments.encoders)? {
+    let cards = release.cards(&arguments.encoders)?;
+    let encoders = cards.into_iter().map(|card| {
         let one = EncoderChoice::Named(vec![card.name.clone()]);
+        let (name, needs) = (card.name.clone(), card.model.bands.clone());
         match release.choose(&one, &bands, arguments.bands.into(), &[]) {
-            Ok((encoders, notes)) => {
-                let inputs: Vec<_> = encoders.iter().map(|encoder| inputs(&encoder.sources)).collect();
-                outln!(
-                    "{}: needs {}; gets {}",
-                    card.name,
-                    card.model.bands.join(", "),
-                    inputs.join(" and, in a second copy, ")
-                );
-                notes.iter().for_each(|note| outln!("  {note}"));
+            Ok((copies, notes)) => {
+                let gets = copies.into_iter().map(|encoder| encoder.sources).collect();
+                ExplainedEncoder { name, needs, gets, notes, problem: None }
             }
             Err(error) => {
-                usable = false;
-                outln!("{}: cannot be used: {error}", card.name);
+                let problem = Some(error.to_string());
+                ExplainedEncoder { name, needs, gets: Vec::new(), notes: Vec::new(), problem }
+            }
+        }
+    });
+    let explained = Explained { bands: config.bands.clone(), encoders: encoders.collect() };
+    match arguments.format {
+        Format::Table => print(&explained),
+        Format::Json => print_json(&explained)?,
+    }
+    let usable = explained.encoders.iter().all(|encoder| encoder.problem.is_none());
+    Ok(if usable { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn print(Explained { bands, encoders }: &Explained) {
+    outln!("the data have the bands {}", bands.join(", "));
+    for ExplainedEncoder { name, needs, gets, notes, problem } in encoders {
+        match problem {
+            Some(problem) => outln!("{name}: cannot be used: {problem}"),
+            None => {
+                let gets = gets.iter().map(|sources| inputs(sources)).collect::<Vec<_>>();
+                outln!("{name}: needs {}; gets {}", needs.join(", "), gets.join(" and, in a second copy, "));
+                notes.iter().for_each(|note| outln!("  {note}"));
             }
         }
     }
-    Ok(if usable { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The bands that feed each input, such as `B04, mean(B05, B06)`.

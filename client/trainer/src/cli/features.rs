@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use eosfed_common::counted::counted;
 use eosfed_common::outln;
-use eosfed_trainer::ensemble::{self, EncoderChoice, ExportFormat, ExportOptions};
+use eosfed_trainer::ensemble::{self, EncoderChoice, ExportFormat, ExportOptions, ExportReport};
 
-use super::arguments::{BandsArgument, ComputeArguments, SplitArgument, input_size, place};
-use super::output::{advance, progress_bar, warn_of, warn_of_skipped};
+use super::arguments::{BandsArgument, ComputeArguments, Format, SplitArgument, input_size, place};
+use super::output::{advance, print_json, progress_bar, warn_of, warn_of_skipped};
 
 /// Compute features of a data set for a classifier of your own.
 ///
@@ -52,6 +52,9 @@ pub(super) struct FeaturesArguments {
     /// The safetensors file, or the folder for NumPy files.
     #[arg(long, value_parser = place)]
     output: PathBuf,
+    /// Format in which the result is printed.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
     #[command(flatten)]
     compute: ComputeArguments,
 }
@@ -92,13 +95,20 @@ pub(super) fn features(arguments: &FeaturesArguments) -> anyhow::Result<ExitCode
     let mut progress = |done: usize, total: usize| advance(&bar, done, total);
     let report = ensemble::export_features(&arguments.options(), device, &mut progress)?;
     bar.finish_and_clear();
-    report.notes.iter().for_each(|note| outln!("note: {note}"));
     warn_of(&report.warnings);
     warn_of_skipped(&report.skipped);
+    match arguments.format {
+        Format::Table => print(arguments, &report),
+        Format::Json => print_json(&report)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(arguments: &FeaturesArguments, report: &ExportReport) {
+    report.notes.iter().for_each(|note| outln!("note: {note}"));
     let encoders = report.encoders.join(" + ");
     outln!("{}: {} over {encoders}", arguments.output.display(), counted(report.keys.len(), "sample"));
     for (name, shape) in &report.tensors {
         outln!("  {name}: {shape:?}");
     }
-    Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,7 @@
 //! What commands print besides their results.
 
 use comfy_table::{CellAlignment, Table};
+use eosfed_common::counted::counted;
 use eosfed_common::stdout::print_warning;
 use eosfed_common::{outln, printed};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -21,7 +22,8 @@ pub(super) fn warn_of(warnings: &[String]) {
 pub(super) fn warn_of_skipped(skipped: &[String]) {
     if !skipped.is_empty() {
         let reasons: String = skipped.iter().map(|reason| format!("\n  {reason}")).collect();
-        print_warning(format_args!("{} file(s) cannot be read and were left out:{reasons}", skipped.len()));
+        let (files, were) = (counted(skipped.len(), "file"), if skipped.len() == 1 { "was" } else { "were" });
+        print_warning(format_args!("{files} cannot be read and {were} left out:{reasons}"));
     }
 }
 

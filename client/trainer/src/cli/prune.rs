@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use comfy_table::{Table, presets};
 use eosfed_common::outln;
+use eosfed_common::quantity::bytes;
 use eosfed_trainer::ensemble::{self, PruneOptions, PruneReport, PruneSide};
 
 use super::arguments::{Format, ScoringArguments, place};
@@ -73,7 +74,7 @@ fn table(report: &PruneReport) -> Table {
         [name.to_owned(), cell(&report.before), cell(&report.after)]
     };
     table.add_row(row("encoders", &|side| side.encoders.len().to_string()));
-    table.add_row(row("size of the encoders, MB", &|side| format!("{:.1}", side.bytes as f64 / 1e6)));
+    table.add_row(row("size of the encoders", &|side| bytes(side.bytes)));
     table.add_row(row("head parameters", &|side| side.head_parameters.to_string()));
     table.add_row(row("milliseconds per sample", &|side| format!("{:.1}", side.milliseconds)));
     table.add_row(row(&report.metric, &|side| format!("{:.3}", side.score)));

@@ -7,6 +7,7 @@ mod driver;
 pub mod memory;
 pub mod reading;
 
+use eosfed_common::counted::counted;
 use eosfed_common::task::DeviceChoice;
 use tch::Device;
 
@@ -28,8 +29,9 @@ pub enum NoCuda {
     },
     /// CUDA has fewer devices.
     #[error(
-        "device `cuda:{number}` was asked for, but libtorch sees {devices} device(s), numbered from 0; \
-         CUDA_VISIBLE_DEVICES limits them, and `nvidia-smi` lists all"
+        "device `cuda:{number}` was asked for, but libtorch sees {}, numbered from 0; \
+         CUDA_VISIBLE_DEVICES limits them, and `nvidia-smi` lists all",
+        counted(*.devices, "device")
     )]
     NoSuch {
         /// The number of the device.
@@ -122,7 +124,7 @@ mod tests {
         assert_eq!(chosen(DeviceChoice::Cuda(1), true), Ok(Device::Cuda(1)));
         assert_eq!(name(Device::Cuda(1)), "cuda:1");
         let error = chosen(DeviceChoice::Cuda(2), true).unwrap_err().to_string();
-        assert!(error.contains("`cuda:2`") && error.contains("2 device(s)"), "{error}");
+        assert!(error.contains("`cuda:2`") && error.contains("2 devices"), "{error}");
         // The reason for the processor is given in both cases.
         let error = chosen(DeviceChoice::Cuda(0), false).unwrap_err().to_string();
         let (_, why) = choose(DeviceChoice::Auto, Err(&problem)).unwrap();

@@ -1,6 +1,7 @@
 //! Room on the disk for a map, which is looked at before a window is computed.
 
 use eosfed_common::files::{folder_of, free_bytes};
+use eosfed_common::quantity::{bytes, bytes_apart};
 use eosfed_data::MapLayout;
 
 use super::mapping::confidence_layout;
@@ -24,18 +25,19 @@ pub(super) fn check(options: &PredictOptions, map: &MapLayout) -> Result<Option<
 
 /// Whether so many free bytes suffice; a warning if that depends on the pixels.
 fn compare(least: u64, most: u64, free: u64) -> Result<Option<String>, String> {
-    const MB: f64 = 1e6;
-    let [least_mb, most_mb, free_mb] = [least, most, free].map(|bytes| bytes as f64 / MB);
     if free < least {
+        let [least, free] = bytes_apart(least, free);
         return Err(format!(
-            "a map of this size needs at least {least_mb:.1} MB on its disk while it is written, however well its pixels can be \
-             compressed, and {free_mb:.1} MB are free; make space, or give `--output` a place on another disk"
+            "a map of this size needs at least {least} on its disk while it is written, however well its pixels can be \
+             compressed, and {free} are free; make space, or give `--output` a place on another disk"
         ));
     }
     Ok((free < most).then(|| {
+        let [most, free] = bytes_apart(most, free);
+        let least = bytes(least);
         format!(
-            "a map of this size needs {least_mb:.1} to {most_mb:.1} MB on its disk while it is written, by how well its pixels can \
-             be compressed, and {free_mb:.1} MB are free; if the disk becomes full, the run ends with an error and keeps nothing \
+            "a map of this size needs {least} to {most} on its disk while it is written, by how well its pixels can \
+             be compressed, and {free} are free; if the disk becomes full, the run ends with an error and keeps nothing \
              of this map"
         )
     }))
@@ -49,10 +51,10 @@ mod tests {
     fn only_a_disk_on_which_no_such_map_fits_is_refused() {
         let compare = |free| compare(2_000_000, 12_000_000, free);
         let said = compare(1_999_999).unwrap_err();
-        assert!(said.contains("at least 2.0 MB") && said.contains("2.0 MB are free"), "{said}");
+        assert!(said.contains("at least 2 MB") && said.contains("1.999999 MB are free"), "{said}");
         for free in [2_000_000, 11_999_999] {
             let said = compare(free).unwrap().unwrap();
-            assert!(said.contains("needs 2.0 to 12.0 MB"), "{said}");
+            assert!(said.contains("needs 2 MB to 12 MB"), "{said}");
         }
         assert_eq!(compare(12_000_000), Ok(None));
     }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use eosfed_common::counted::counted;
 use eosfed_data::{
     BandScaling, DataError, GeoReference, ImageFile, Limits, Reading, Valid, baseline_notes, choose_bands,
     unread_place_file,
@@ -48,8 +49,9 @@ impl Scene {
         let wanted = head.file.task.dates();
         if options.images.len() != wanted {
             let reason = format!(
-                "{} needs images of {wanted} date(s), found `{}`",
+                "{} needs images of {}, found `{}`",
                 head.file.task,
+                counted(wanted, "date"),
                 options.images.len()
             );
             return Err(EnsembleError::file(first, reason));
