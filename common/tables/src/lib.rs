@@ -18,5 +18,5 @@ pub fn terminal_columns() -> Option<usize> {
 
 /// The columns of a line on standard output: those of the terminal, or the bound for other programs.
 pub(crate) fn columns() -> usize {
-    terminal_columns().unwrap_or(PIPED_COLUMNS.into())
+    terminal_columns().unwrap_or_else(|| PIPED_COLUMNS.into())
 }

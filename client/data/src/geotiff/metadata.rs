@@ -124,7 +124,7 @@ impl Metadata {
             }
             let band = item.attribute("sample").and_then(|sample| sample.parse::<usize>().ok());
             if is_alpha(item.attribute("role"), item.text()) {
-                found.alpha = found.alpha.or(band.filter(|band| *band < bands));
+                found.alpha = found.alpha.or_else(|| band.filter(|band| *band < bands));
             }
             let Some(of_band) = band.and_then(|band| scaling.get_mut(band)) else { continue };
             let target = match item.attribute("role") {
