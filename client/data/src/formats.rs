@@ -40,7 +40,7 @@ pub struct FormatLimits {
 const FILES: [&str; 4] = [
     "GeoTIFF and BigTIFF: strips or tiles, interleaved or planar, also with the mask inside the file; windows are read",
     "PNG: read whole",
-    "JPEG: 1, 3 or 4 components of 8 bits, read whole",
+    "JPEG: 1, 3 or 4 components of 8 bits, read whole, not as masks",
     "GeoJSON: polygons as labels, read whole",
 ];
 
