@@ -33,5 +33,6 @@ def positions(wanted: Sequence[Sequence[str]], there: Sequence[str]) -> list[lis
     """Positions of the named bands in the image."""
     missing = sorted({band for bands in wanted for band in bands} - set(there))
     if missing:
-        raise ReleaseError(f"the image must have the {'band' if len(missing) == 1 else 'bands'} {', '.join(missing)}, found {', '.join(there)}")
+        what = "band" if len(missing) == 1 else "bands"
+        raise ReleaseError(f"the image must have the {what} {', '.join(missing)}, found {', '.join(there)}")
     return [[list(there).index(band) for band in bands] for bands in wanted]
