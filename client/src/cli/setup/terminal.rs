@@ -59,18 +59,8 @@ impl Respondent for Terminal {
 
 /// Text in lines of at most [`WIDTH`] columns.
 pub(super) fn wrapped(text: &str) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.is_empty() => line.push_str(word),
-            Some(line) if line.len() + 1 + word.len() <= WIDTH => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
+    let words: Vec<&str> = text.split_whitespace().collect();
+    eosfed_tables::wrapped(&words.join(" "), WIDTH)
 }
 
 #[cfg(test)]
@@ -78,10 +68,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_is_wrapped_and_complete() {
-        let text = "word ".repeat(60);
+    fn sentences_of_several_lines_are_wrapped_as_one_text() {
+        let text = "word\n  ".repeat(60);
         let lines = wrapped(&text);
         assert!(lines.len() > 3 && lines.iter().all(|line| line.len() <= WIDTH), "{lines:?}");
-        assert_eq!(lines.join(" "), text.trim());
+        assert_eq!(lines.join(" "), text.split_whitespace().collect::<Vec<_>>().join(" "));
     }
 }
