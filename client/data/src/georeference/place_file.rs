@@ -16,6 +16,8 @@ const METADATA: &str = ".aux.xml";
 /// What begins a place in them, and most bytes of them that are looked at.
 const PLACES: [&str; 3] = ["<GeoTransform", "<SRS", "<GCPList"];
 const MOST_BYTES: u64 = 4 << 20;
+/// Most characters of them in a sentence.
+const LONGEST: usize = 120;
 
 /// Whether a file says where the image beside it lies: a world file by its name, GDAL's metadata by what they hold.
 pub(crate) fn is_place_file(file: &Path) -> bool {
@@ -50,6 +52,7 @@ pub(crate) fn contradicted_place(image: &Path, own: &GeoReference) -> Option<Str
     let found = if said("GCPList").is_some() {
         "ground control points".to_owned()
     } else if let Some(other) = value("GeoTransform").filter(|other| !is_geotransform(other, own)) {
+        let other: String = other.chars().take(LONGEST).collect();
         format!("GeoTransform `{}`", other.escape_debug())
     } else {
         let own = Grid::new(1, 1, Some(own)).system_code()?;

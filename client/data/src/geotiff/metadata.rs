@@ -183,7 +183,7 @@ pub(super) fn is_baseline(item: Node<'_, '_>) -> bool {
 /// Checks that no file beside the image changes which numbers it has, in programs that look at such files.
 ///
 /// # Errors
-/// If there is a mask, or metadata with a scale, an offset or a value of missing pixels.
+/// If there is a mask, or metadata with a scale, an offset, values of missing pixels or an alpha band.
 pub(crate) fn check_beside(path: &Path) -> Result<(), DataError> {
     let beside = |ending: &str| {
         let mut name = path.as_os_str().to_owned();
