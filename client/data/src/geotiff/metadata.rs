@@ -229,6 +229,7 @@ pub(crate) fn check_beside(path: &Path) -> Result<(), DataError> {
         if unchanged.is_none() || text.parse().ok() != unchanged {
             let what = element.tag_name().name();
             let name = metadata.display();
+            let text: String = text.chars().take(40).collect();
             return refuse(format!(
                 "what its numbers mean must be written in it, found {what} `{}` in `{name}` beside it",
                 text.escape_debug()
