@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use eosfed_common::digest::{Digest, Hasher};
 use serde::Deserialize;
 
 use crate::error::DataError;
@@ -215,9 +216,36 @@ pub(crate) fn position(lon: f64, lat: f64) -> Result<[f64; 2], String> {
     Err(format!("`lon` must be between -180 and 180 and `lat` between -90 and 90, found `{lon}` and `{lat}`"))
 }
 
+/// A digest of parts in order, each with its length, so that no part runs into the next one.
+pub(crate) struct Fingerprint(Hasher);
+
+impl Fingerprint {
+    /// Of no part yet. Another format gives other digests.
+    pub(crate) fn new(format: &str) -> Self {
+        let mut found = Self(Hasher::default());
+        found.add(format.as_bytes());
+        found
+    }
+
+    pub(crate) fn add(&mut self, part: &[u8]) {
+        self.0.update(&(part.len() as u64).to_le_bytes());
+        self.0.update(part);
+    }
+
+    /// Adds a file by its path and its [`stamp`]: its contents are not read.
+    pub(crate) fn add_file(&mut self, file: &Path) {
+        self.add(file.as_os_str().as_encoded_bytes());
+        self.add(&stamp(file));
+    }
+
+    pub(crate) fn finish(self) -> Digest {
+        self.0.finish()
+    }
+}
+
 /// Size, and times of the last changes of contents and of the file itself, also of the files that it consists of. Empty
 /// if it is not there.
-pub(crate) fn stamp(file: &Path) -> Vec<u8> {
+fn stamp(file: &Path) -> Vec<u8> {
     let mut all = stamp_of_one(file);
     for part in parts(file) {
         all.extend_from_slice(part.as_os_str().as_encoded_bytes());

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use eosfed_common::digest::Hasher;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +13,7 @@ use super::{Dataset, Source};
 use crate::config::Layout;
 use crate::contents::{Beginning, beginning};
 use crate::error::DataError;
-use crate::files::stamp;
+use crate::files::Fingerprint;
 use crate::georeference::{Grid, TOLERANCE};
 use crate::geotiff::{Baseline, Numbers, Role};
 use crate::image_file::ImageFile;
@@ -97,18 +96,12 @@ impl Dataset {
 
     /// A digest of all that findings depend on.
     fn findings_key(&self, images: &[Image<'_>]) -> String {
-        let mut hasher = Hasher::default();
-        let mut add = |bytes: &[u8]| {
-            hasher.update(&(bytes.len() as u64).to_le_bytes());
-            hasher.update(bytes);
-        };
-        add(FORMAT.as_bytes());
+        let mut fingerprint = Fingerprint::new(FORMAT);
         for Image { path, part } in images {
-            add(path.as_os_str().as_encoded_bytes());
-            add(part.name().as_bytes());
-            add(&stamp(path));
+            fingerprint.add_file(path);
+            fingerprint.add(part.name().as_bytes());
         }
-        hasher.finish().to_hex()
+        fingerprint.finish().to_hex()
     }
 
     fn findings(&self, images: &[Image<'_>]) -> Findings {

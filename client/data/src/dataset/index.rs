@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
 use eosfed_common::canonical::digest_of;
-use eosfed_common::digest::Hasher;
 use eosfed_common::files::write_atomically;
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +15,7 @@ use super::scene::SceneFiles;
 use super::tiles::Tiling;
 use super::usable::Usable;
 use crate::error::DataError;
-use crate::files::stamp;
+use crate::files::Fingerprint;
 
 /// Changes when it is decided in another way which tiles can be used.
 const FORMAT: &str = concat!("eosfed tiles 3 ", env!("CARGO_PKG_VERSION"));
@@ -107,22 +106,16 @@ impl Dataset {
         tiling: Tiling,
         find: impl FnOnce() -> Result<Usable, DataError>,
     ) -> Result<Usable, DataError> {
-        let mut hasher = Hasher::default();
-        let mut add = |bytes: &[u8]| {
-            hasher.update(&(bytes.len() as u64).to_le_bytes());
-            hasher.update(bytes);
-        };
-        add(FORMAT.as_bytes());
+        let mut fingerprint = Fingerprint::new(FORMAT);
         let Tiling { side, stride, halo } = tiling;
-        [side, stride, halo].into_iter().for_each(|number| add(&(number as u64).to_le_bytes()));
+        [side, stride, halo].into_iter().for_each(|number| fingerprint.add(&(number as u64).to_le_bytes()));
         for file in scene.files() {
-            add(file.as_os_str().as_encoded_bytes());
-            add(&stamp(file));
+            fingerprint.add_file(file);
             if let Some(stated) = self.stated(file) {
-                add(format!("{stated:?}").as_bytes());
+                fingerprint.add(format!("{stated:?}").as_bytes());
             }
         }
-        let key = hasher.finish().to_hex();
+        let key = fingerprint.finish().to_hex();
         let lock = || self.index.lock().unwrap_or_else(PoisonError::into_inner);
         let known = lock().scenes.get(&key).cloned();
         let usable = known.map_or_else(find, Ok)?;

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use eosfed_common::digest::Hasher;
 use eosfed_common::model::Task;
 use rayon::prelude::*;
 use schemars::JsonSchema;
@@ -13,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::window::Window;
 use super::{Dataset, Label, Source};
 use crate::error::DataError;
-use crate::files::stamp;
+use crate::files::Fingerprint;
 use crate::georeference::Grid;
 use crate::polygons::{Polygons, said};
 
@@ -226,19 +225,13 @@ struct PolygonImage<'a> {
 
 /// A digest of the files that decide how much of the polygons is used.
 fn key_of(images: &[PolygonImage<'_>]) -> String {
-    let mut hasher = Hasher::default();
-    let mut add = |bytes: &[u8]| {
-        hasher.update(&(bytes.len() as u64).to_le_bytes());
-        hasher.update(bytes);
-    };
-    add(FORMAT.as_bytes());
+    let mut fingerprint = Fingerprint::new(FORMAT);
     for image in images {
         for file in image.images.iter().flatten().map(PathBuf::as_path).chain([image.file]) {
-            add(file.as_os_str().as_encoded_bytes());
-            add(&stamp(file));
+            fingerprint.add_file(file);
         }
     }
-    hasher.finish().to_hex()
+    fingerprint.finish().to_hex()
 }
 
 /// The features of a file.
