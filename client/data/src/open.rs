@@ -5,11 +5,18 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
 
 use crate::error::DataError;
+
+/// The file whose name is that of another one and an ending more: `scene.tif.msk` beside `scene.tif`.
+pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
 
 /// Checks that a path lies in a folder once symbolic links are followed. A file that does not exist is
 /// left to whoever reads it.

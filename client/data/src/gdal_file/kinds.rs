@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use image::ImageFormat;
 
 use crate::error::DataError;
-use crate::open::open_regular;
+use crate::open::{beside, open_regular};
 
 /// What decodes a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -271,13 +271,11 @@ fn beginning(path: &Path, file: File) -> Result<Vec<u8>, DataError> {
 
 /// The header of an ENVI file, which is beside it: `scene.hdr` or `scene.img.hdr`.
 pub(super) fn envi_header(path: &Path) -> Option<PathBuf> {
-    let mut longer = path.as_os_str().to_owned();
-    longer.push(".hdr");
     let is_header = |path: &PathBuf| {
         let head = open_regular(path).and_then(|file| beginning(path, file));
         head.is_ok_and(|head| head.starts_with(ENVI_HEADER))
     };
-    [path.with_extension("hdr"), PathBuf::from(longer)].into_iter().find(is_header)
+    [path.with_extension("hdr"), beside(path, ".hdr")].into_iter().find(is_header)
 }
 
 fn has_ending(path: &Path, endings: &[&str]) -> bool {

@@ -13,7 +13,7 @@ use super::guard;
 use super::kinds::{beside_vectors, vectors_of};
 use super::library::{call, prepare};
 use crate::error::DataError;
-use crate::open::{open_regular, stays_inside};
+use crate::open::{beside, open_regular, stays_inside};
 
 /// A closed line.
 pub(crate) type Ring = Vec<[f64; 2]>;
@@ -88,12 +88,10 @@ fn check_files(place: &Path, most_bytes: u64) -> Result<(), DataError> {
         }
     }
     for ending in UNFINISHED {
-        let mut beside = place.as_os_str().to_owned();
-        beside.push(ending);
-        let beside = Path::new(&beside);
+        let beside = beside(place, ending);
         if beside.metadata().is_ok_and(|found| found.len() > 0) {
             let reason = "has changes that are not in the file yet; close the programs that have it open";
-            return Err(DataError::file(beside, reason));
+            return Err(DataError::file(&beside, reason));
         }
     }
     Ok(())

@@ -7,7 +7,7 @@ mod place_file;
 
 pub use grid::{Agreement, Difference, Grid, TOLERANCE};
 pub use place_file::unread_place_file;
-pub(crate) use place_file::{contradicted_place, is_place_file, of_metadata};
+pub(crate) use place_file::{METADATA_ENDING, contradicted_place, is_place_file, of_metadata};
 
 /// The tags of the georeference of a raster (OGC GeoTIFF 1.1, section 7), unchanged.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -5,14 +5,14 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::{GeoReference, Grid};
-use crate::open::open_regular;
+use crate::open::{beside, open_regular};
 use crate::xml::parse_xml;
 
 /// Endings of world files: those of any image, and of TIFF, PNG and JPEG.
 const ENDINGS: [&str; 9] = ["wld", "tfw", "tifw", "tiffw", "pgw", "pngw", "jgw", "jpgw", "jpegw"];
 
 /// Ending of GDAL's metadata, after the whole name of the image.
-const METADATA: &str = ".aux.xml";
+pub(crate) const METADATA_ENDING: &str = ".aux.xml";
 /// What begins a place in them, and most bytes of them that are looked at.
 const PLACES: [&str; 3] = ["<GeoTransform", "<SRS", "<GCPList"];
 const MOST_BYTES: u64 = 4 << 20;
@@ -21,17 +21,16 @@ const LONGEST: usize = 120;
 
 /// Whether a file says where the image beside it lies: a world file by its name, GDAL's metadata by what they hold.
 pub(crate) fn is_place_file(file: &Path) -> bool {
-    is_world_file(file) || (of_metadata(file).is_some() && has_place(file))
+    is_world_file(file) || (of_metadata(file).is_some() && has_place(&text_of(file)))
 }
 
 /// The image of GDAL's metadata, by their name.
 pub(crate) fn of_metadata(file: &Path) -> Option<PathBuf> {
-    let name = file.file_name()?.to_str()?.strip_suffix(METADATA)?;
+    let name = file.file_name()?.to_str()?.strip_suffix(METADATA_ENDING)?;
     (!name.is_empty()).then(|| file.with_file_name(name))
 }
 
-fn has_place(metadata: &Path) -> bool {
-    let text = text_of(metadata);
+fn has_place(text: &str) -> bool {
     PLACES.iter().any(|begin| text.contains(begin))
 }
 
@@ -44,8 +43,7 @@ fn text_of(metadata: &Path) -> String {
 
 /// What metadata beside an image say of its place that its own georeference contradicts. GDAL believes the metadata.
 pub(crate) fn contradicted_place(image: &Path, own: &GeoReference) -> Option<String> {
-    let metadata = metadata_beside(image)?;
-    let text = text_of(&metadata);
+    let (metadata, text) = metadata_beside(image)?;
     let document = parse_xml(&text).ok()?;
     let said = |name: &str| document.root_element().children().find(|node| node.has_tag_name(name));
     let value = |name: &str| said(name).map(|node| node.text().unwrap_or_default().trim());
@@ -86,11 +84,11 @@ fn is_world_file(file: &Path) -> bool {
     ending.is_some_and(|ending| ENDINGS.contains(&ending.to_ascii_lowercase().as_str()))
 }
 
-/// The metadata with a place that lie beside an image.
-fn metadata_beside(image: &Path) -> Option<PathBuf> {
-    let mut name = image.file_name()?.to_owned();
-    name.push(METADATA);
-    Some(image.with_file_name(name)).filter(|file| file.is_file() && has_place(file))
+/// The metadata with a place that lie beside an image, and their text.
+fn metadata_beside(image: &Path) -> Option<(PathBuf, String)> {
+    let metadata = Some(beside(image, METADATA_ENDING)).filter(|file| file.is_file())?;
+    let text = text_of(&metadata);
+    has_place(&text).then_some((metadata, text))
 }
 
 /// The world file that lies beside an image.
@@ -104,7 +102,7 @@ fn world_file_beside(image: &Path) -> Option<PathBuf> {
 pub fn unread_place_file(image: &Path) -> Option<String> {
     let named = |file: &Path| file.file_name().unwrap_or_default().display().to_string();
     let (why, options) = match (metadata_beside(image), world_file_beside(image)) {
-        (Some(metadata), _) => (format!("that in {} beside it is not read", named(&metadata)), ""),
+        (Some((metadata, _)), _) => (format!("that in {} beside it is not read", named(&metadata)), ""),
         (None, Some(world)) => (
             format!("the world file beside it, {}, is not read: it names no reference system", named(&world)),
             "-a_srs EPSG:CODE ",

@@ -13,6 +13,8 @@ use super::directory::{Directories, Directory};
 use super::metadata::{GDAL_METADATA, Metadata, is_baseline};
 use super::source::Source;
 use crate::error::DataError;
+use crate::georeference::METADATA_ENDING;
+use crate::open::beside;
 use crate::xml::{escaped, parse_xml};
 
 /// Items that are being written.
@@ -96,10 +98,9 @@ pub(crate) fn unkept(path: &Path) -> Result<Vec<String>, DataError> {
         let count = items.len();
         found.push(format!("{count} of its items of metadata, {}{more} (tag 42112)", named.join(", ")));
     }
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".aux.xml");
-    if Path::new(&beside).is_file() {
-        found.push(format!("what {} says", beside.display()));
+    let metadata = beside(path, METADATA_ENDING);
+    if metadata.is_file() {
+        found.push(format!("what {} says", metadata.display()));
     }
     Ok(found)
 }

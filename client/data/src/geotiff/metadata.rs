@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use roxmltree::Node;
 use tiff::tags::Tag;
@@ -14,7 +14,8 @@ use super::directory::{Directories, Directory};
 use super::refused::Refused;
 use crate::bandcheck::Scaling;
 use crate::error::DataError;
-use crate::open::open_regular;
+use crate::georeference::METADATA_ENDING;
+use crate::open::{beside, open_regular};
 use crate::xml::parse_xml;
 
 /// The tag of GDAL's metadata, which the library does not name.
@@ -185,18 +186,13 @@ pub(super) fn is_baseline(item: Node<'_, '_>) -> bool {
 /// # Errors
 /// If there is a mask, or metadata with a scale, an offset, values of missing pixels or an alpha band.
 pub(crate) fn check_beside(path: &Path) -> Result<(), DataError> {
-    let beside = |ending: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(ending);
-        PathBuf::from(name)
-    };
     let refuse = |what: String| Err(DataError::file(path, Refused::new(what, MERGE).about(path)));
-    let mask = beside(".msk");
+    let mask = beside(path, ".msk");
     if mask.exists() {
         let name = mask.display();
         return refuse(format!("its mask must lie inside it, found `{name}` beside it"));
     }
-    let metadata = beside(".aux.xml");
+    let metadata = beside(path, METADATA_ENDING);
     if !metadata.exists() {
         return Ok(());
     }
